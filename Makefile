@@ -1,0 +1,50 @@
+# The two commands that matter: `make demo` and `make test`. Each target does its own set-up in .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help demo test lab notebooks docs export clean
+
+help:
+	@echo "make demo       train on drawn portraits for a few minutes and show the result in demo/"
+	@echo "make test       check everything: notebooks, package, documentation"
+	@echo "make lab        open the notebooks in JupyterLab"
+	@echo "make notebooks  re-execute all notebooks (under half an hour on two cores)"
+	@echo "make docs       build the site into _docs/ (needs Quarto)"
+	@echo "make export     write the package from the notebooks"
+
+.venv/run: settings.ini setup.py
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+.venv/dev: .venv/run
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+demo: .venv/run
+	$(BIN)/deblur-vae demo --out demo
+
+test: .venv/dev
+	$(BIN)/python tools/check_notebooks.py
+	OMP_NUM_THREADS=1 $(BIN)/nbdev_test --n_workers 2
+	OMP_NUM_THREADS=2 $(BIN)/python -m pytest -q tests
+
+lab: .venv/dev
+	$(BIN)/jupyter lab --notebook-dir nbs
+
+notebooks: .venv/dev
+	$(BIN)/python tools/run_notebooks.py
+
+# README.md is touched first, or nbdev would write it anew from the index.
+docs: .venv/dev
+	@command -v quarto >/dev/null || { echo "Quarto is not installed: get version 1.7.34 from https://quarto.org/docs/download/ and run 'make docs' again"; exit 1; }
+	touch README.md
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/nbdev_docs
+
+export: .venv/dev
+	$(BIN)/nbdev_clean
+	$(BIN)/nbdev_export
+
+clean:
+	rm -rf .venv _docs _proc build dist *.egg-info demo runs nbs/runs
