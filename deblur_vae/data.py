@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['unsafe_name', 'PICTURES', 'HELP', 'KERNEL_SIZES', 'SIGMAS', 'DataError', 'to_rgb', 'read_picture', 'open_table',
-           'parse_table', 'read_attributes', 'matching', 'list_pictures', 'CelebADataset', 'check_sizes',
-           'plain_folder', 'read_partition', 'first_existing', 'find_celeba', 'open_celeba', 'split', 'show_pictures',
-           'gaussian_kernel', 'effective_sigma', 'gaussian_blur', 'random_blur', 'fixed_blur', 'to_8bit']
+           'parse_table', 'read_attributes', 'matching', 'PictureList', 'CelebADataset', 'list_pictures',
+           'plain_folder', 'read_partition', 'first_existing', 'find_celeba', 'open_celeba', 'split', 'gaussian_kernel',
+           'effective_sigma', 'gaussian_blur', 'random_blur', 'fixed_blur', 'to_8bit']
 
-# %% ../nbs/00_data.ipynb #d7694b6f
+# %% ../nbs/00_data.ipynb #ce0da61f
 import difflib
 import os
 import re
@@ -16,7 +16,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TextIO
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -66,7 +65,7 @@ def open_table(
         with path.open(encoding='utf-8-sig') as lines: return parse_table(path, lines)
     except UnicodeDecodeError: raise DataError(f'{path} is not a text file: download it again') from None
 
-# %% ../nbs/00_data.ipynb #e8d23f67
+# %% ../nbs/00_data.ipynb #a8847003
 def parse_table(path: Path, lines: TextIO) -> tuple[list[str], np.ndarray, int]:
     "As `open_table`, from `lines`; `path` is for messages. A table without header has one column of values."
     comma = ',' in (first := lines.readline())
@@ -74,18 +73,21 @@ def parse_table(path: Path, lines: TextIO) -> tuple[list[str], np.ndarray, int]:
     if not names: count, names = first.strip(), lines.readline().split()
     elif not comma: names = lines.seek(0) or ['value']
     if count and not count.isdecimal(): raise DataError(f'{path}, line 1: {count[:40]!r} is not the number of pictures')
-    columns, offset = [('file', 'U64'), ('cells', 'S6', (len(names),))], 1 + bool(count) + (names != ['value'])
-    body = [line for line in lines if line.strip()]
+    body, offset = [line for line in lines if line.strip()], 1 + bool(count) + (names != ['value'])
     if count and int(count) != len(body):
         raise DataError(f'{path} announces {count} pictures but has {len(body)} rows: download it again')
     if not body: raise DataError(f'{path} has no rows: download it again')
+    columns = [('file', f'U{max(map(len, body))}'), ('cells', 'S6', (len(names),))]
     try: return names, np.loadtxt(body, columns, comments=None, delimiter=',' if comma else None, ndmin=1), offset
     except ValueError as e:
         row = re.search(r'but (\d+) were found at row (\d+)', str(e))
         raise DataError(f'{path}, line {int(row[2]) - 1 + offset}: {int(row[1]) - 1} values where the header has {len(names)}'
                         if row else f'{path} is not a table of attributes: {e}') from None
 
-# %% ../nbs/00_data.ipynb #c6868c8c
+# %% ../nbs/00_data.ipynb #d8f75845
+unsafe_name = re.compile(r'[/\\:\0]|^\.{0,2}$').search
+
+
 def read_attributes(
     path: str | Path, # `list_attr_celeba.txt` or `.csv`
 ) -> tuple[list[str], np.ndarray, np.ndarray]: # attribute names; file names, bytes [N]; values 1/-1, int8 [N,40]
@@ -93,15 +95,13 @@ def read_attributes(
     names, rows, offset = open_table(Path(path))
     files, cells = rows['file'].tolist(), rows['cells']
     yes, no = cells == b'1', cells == b'-1'
-    if not (yes | no).all(): yes, no = (np.isin(np.char.lower(cells), words) for words in ([b'1', b'true'], [b'-1', b'0', b'false']))
+    if not (yes | no).all():
+        yes, no = (np.isin(np.char.lower(cells), words) for words in ([b'1', b'true'], [b'-1', b'0', b'false']))
     for i, j in np.argwhere(~(yes | no))[:1]:
         raise DataError(f'{path}, line {i + offset}: value {cells[i, j].decode()!r} is neither 1 nor -1')
     for i, file in enumerate(files):
         if unsafe_name(file): raise DataError(f'{path}, line {i + offset}: {file!r} points outside the folder of pictures')
     return names, np.array([file.encode() for file in files]), np.where(yes, np.int8(1), np.int8(-1))
-
-
-unsafe_name = re.compile(r'[/\\:\0]|^\.{0,2}$').search
 
 # %% ../nbs/00_data.ipynb #bdfaa571
 def matching(
@@ -122,18 +122,28 @@ def matching(
         if not keep.any(): raise DataError(f'no picture is left after the filter {name}={wanted}: drop or loosen it')
     return np.flatnonzero(keep)
 
-# %% ../nbs/00_data.ipynb #da8a1d24
-PICTURES = {'.jpg', '.jpeg', '.png', '.webp', '.bmp', '.tif', '.tiff', '.gif', '.ppm'}
+# %% ../nbs/00_data.ipynb #b97ccfab
+class PictureList(Dataset):
+    "Files of one folder with their attributes; an item is `(image, {attribute: 1 or -1})`."
+    def __len__(self) -> int: return len(self.files)
 
+    def __getitem__(self, index: int):
+        image = read_picture(self.root_dir / self.files[index].decode())
+        if self.transform: image = self.transform(image)
+        return image, dict(zip(self.names, self.attributes[index].tolist()))
 
-def list_pictures(folder: str | Path) -> list[str]:
-    "Sorted names of the picture files in `folder` itself, by their suffix; hidden files are left out."
-    with os.scandir(folder) as entries:
-        return sorted(e.name for e in entries if Path(e.name).suffix.lower() in PICTURES and e.name[0] != '.')
+    def __getitems__(self, indices: list[int]) -> list:
+        items = [self[i] for i in indices]
+        sizes = {tuple(image.shape[-2:]): i for i, (image, _) in zip(indices, items) if isinstance(image, Tensor)}
+        if len(sizes) > 1:
+            (a, i), (b, j) = list(sizes.items())[:2]
+            raise DataError(f'{self.files[i].decode()} is {a[0]}×{a[1]} (height × width) but {self.files[j].decode()} is '
+                            f'{b[0]}×{b[1]}: put transforms.Resize({a}) before ToTensor() in `transform` to give all one size')
+        return items
 
-# %% ../nbs/00_data.ipynb #b905a570
-class CelebADataset(Dataset):
-    "Pictures of a folder with their attributes, as in the post; an item is `(image, {attribute: 1 or -1})`."
+# %% ../nbs/00_data.ipynb #cc556f92
+class CelebADataset(PictureList):
+    "The data set of the post. Raises `DataError` for an unusable folder, table, filter or number of samples."
     def __init__(self,
         root_dir: str | Path, # folder that holds the pictures
         attr_file: str | Path | None, # table of attributes; None for a folder without one
@@ -151,26 +161,13 @@ class CelebADataset(Dataset):
         self.files, self.attributes = files[chosen], values[chosen]
         self.partition = read_partition(partition_file, self.files) if partition_file else None
 
-    def __len__(self) -> int: return len(self.files)
+# %% ../nbs/00_data.ipynb #f89b8ff2
+PICTURES = {'.jpg', '.jpeg', '.png', '.webp', '.bmp', '.tif', '.tiff', '.gif', '.ppm'}
 
-    def __getitem__(self, index: int):
-        image = read_picture(self.root_dir / self.files[index].decode())
-        if self.transform: image = self.transform(image)
-        return image, dict(zip(self.names, self.attributes[index].tolist()))
 
-    def __getitems__(self, indices: list[int]) -> list:
-        items = [self[i] for i in indices]
-        check_sizes([(image, self.files[i].decode()) for i, (image, _) in zip(indices, items)])
-        return items
-
-# %% ../nbs/00_data.ipynb #a9394771
-def check_sizes(batch: list[tuple]) -> None:
-    "Raises `DataError` if two tensors of `batch`, pairs of picture and file name, differ in height or width."
-    sizes = {tuple(image.shape[-2:]): name for image, name in batch if isinstance(image, Tensor)}
-    if len(sizes) > 1:
-        (a, file_a), (b, file_b) = list(sizes.items())[:2]
-        raise DataError(f'{file_a} is {a[0]}×{a[1]} (height × width) but {file_b} is {b[0]}×{b[1]}: put '
-                        f'transforms.Resize({a}) before ToTensor() in `transform`, so that they share one size')
+def list_pictures(folder: Path) -> list[str]:
+    "Sorted names of the picture files in `folder` itself, by their suffix; hidden files are left out."
+    return sorted(p.name for p in folder.iterdir() if p.suffix.lower() in PICTURES and p.name[0] != '.')
 
 
 def plain_folder(root: Path) -> tuple[list[str], np.ndarray, np.ndarray]:
@@ -180,17 +177,13 @@ def plain_folder(root: Path) -> tuple[list[str], np.ndarray, np.ndarray]:
     return [], np.array([file.encode() for file in files]), np.empty((len(files), 0), np.int8)
 
 
-def read_partition(
-    path: str | Path, # `list_eval_partition.txt` or `.csv`
-    files: np.ndarray, # file names, bytes [N]
-) -> np.ndarray: # 0 train, 1 validation, 2 test; int8 [N]
-    "The official part of each of `files`. Raises `DataError` for a file that is not in the table."
-    _, rows, _ = open_table(Path(path))
-    parts = {file.encode(): int(part) for file, (part,) in rows.tolist() if part in (b'0', b'1', b'2')}
+def read_partition(path: str | Path, files: np.ndarray) -> np.ndarray:
+    "The official part (0 train, 1 validation, 2 test) of each of `files`, from the table at `path`."
+    parts = {file.encode(): int(part) for file, (part,) in open_table(Path(path))[1].tolist() if part in (b'0', b'1', b'2')}
     try: return np.array([parts[file] for file in files.tolist()], np.int8)
-    except KeyError: raise DataError(f'{path} has no part 0, 1 or 2 for some picture of the table') from None
+    except KeyError as e: raise DataError(f'{path} has no part 0, 1 or 2 for {e.args[0].decode()}') from None
 
-# %% ../nbs/00_data.ipynb #bef13c9a
+# %% ../nbs/00_data.ipynb #bea79d87
 HELP = ('CelebA is free for non-commercial research: take img_align_celeba.zip and list_attr_celeba.txt from '
         'https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html, unzip side by side, and give that folder (or set DATASET)')
 
@@ -208,8 +201,7 @@ def find_celeba(
     if not root.is_dir(): raise DataError(f'{root} is not a folder. {HELP}')
     bases = [root, root / 'celeba', root / 'CelebA']
     places = ('img_align_celeba/img_align_celeba', 'img_align_celeba', 'Img/img_align_celeba', '.')
-    folders = (base / place for base in bases for place in places)
-    pictures = next((f for f in folders if f.is_dir() and list_pictures(f)), None)
+    pictures = next((f for base in bases for place in places if (f := base / place).is_dir() and list_pictures(f)), None)
     if pictures is None:
         archive = first_existing(bases, ('img_align_celeba.zip', 'Img/img_align_celeba.zip'))
         raise DataError(f'{archive} is still packed: unzip it there' if archive else f'no pictures in {root}. {HELP}')
@@ -245,26 +237,6 @@ def split(
         if not len(part): raise DataError(f'{len(dataset)} pictures leave none for the part of {fraction:g}: take more')
     return parts
 
-# %% ../nbs/00_data.ipynb #e9ff92a5
-def show_pictures(
-    pictures: Iterable[Tensor | Image.Image], # [3,H,W] in [0,1], or PIL
-    titles: Iterable[str] = (), # one above each picture
-    columns: int = 4, # pictures in a row
-    width: float = 1.9, # of one picture, inches
-    suptitle: str | None = None, # above all
-) -> plt.Figure:
-    "A figure with `pictures` in a grid, without axes."
-    pictures = [p.detach().clamp(0, 1).permute(1, 2, 0).cpu().numpy() if isinstance(p, Tensor) else np.asarray(p) for p in pictures]
-    columns = min(columns, len(pictures)); rows = -(-len(pictures) // columns)
-    height = width * pictures[0].shape[0] / pictures[0].shape[1] + (0.25 if titles else 0)
-    fig, axes = plt.subplots(rows, columns, figsize=(columns * width, rows * height + bool(suptitle) * 0.35),
-                             squeeze=False, layout='constrained')
-    for ax in axes.flat: ax.axis('off')
-    for ax, picture in zip(axes.flat, pictures): ax.imshow(picture, cmap='gray', vmin=0, vmax=1 if picture.dtype.kind == 'f' else 255)
-    for ax, title in zip(axes.flat, titles): ax.set_title(title)
-    if suptitle: fig.suptitle(suptitle)
-    return fig
-
 # %% ../nbs/00_data.ipynb #fc5257a5
 KERNEL_SIZES = (5, 7, 9, 11, 13, 15)
 SIGMAS = (1.5, 3.0)
@@ -286,16 +258,13 @@ def effective_sigma(k: Tensor, sigma: Tensor) -> Tensor:
     t = torch.arange(kernel.shape[1]) - kernel.shape[1] // 2
     return (kernel * t**2).sum(1).sqrt()
 
-# %% ../nbs/00_data.ipynb #d542eb99
+# %% ../nbs/00_data.ipynb #ee8c5d4f
 def gaussian_blur(
     x: Tensor, # pictures, float [B,C,H,W]
     k: Tensor, # odd numbers of taps, int [B], on the CPU
     sigma: Tensor, # widths in pixels, float [B], on the CPU
 ) -> Tensor: # [B,C,H,W]
-    """
-    Each picture blurred by its own Gaussian, as `torchvision.transforms.GaussianBlur` does one by one.
-    Raises `ValueError` for pictures too small to be padded by reflection.
-    """
+    "Each picture blurred by its own Gaussian, as torchvision does one by one. `ValueError` for too small pictures."
     b, c, h, w = x.shape
     kernel = gaussian_kernel(k, sigma).to(x).repeat_interleave(c, 0)[:, None, None]
     r = kernel.shape[-1] // 2
@@ -304,23 +273,19 @@ def gaussian_blur(
     y = F.conv2d(F.conv2d(y, kernel, groups=b * c), kernel.mT, groups=b * c)
     return y.view(b, c, h, w)
 
-# %% ../nbs/00_data.ipynb #f607b62c
+# %% ../nbs/00_data.ipynb #a6fc975a
 def random_blur(
     x: Tensor, # sharp pictures, float [B,C,H,W]
     generator: torch.Generator | None = None, # on the CPU; None for torch's default one
-) -> tuple[Tensor, Tensor, Tensor]: # blurred pictures; k, int [B]; σ, float [B]
+) -> tuple[Tensor, Tensor, Tensor]: # blurred pictures; k, int [B]; σ in pixels, [B]
     "Each picture with a blur of its own: k from 5, 7, … 15 and σ from 1.5 to 3.0 pixels, as in the post."
     k = torch.tensor(KERNEL_SIZES)[torch.randint(len(KERNEL_SIZES), (len(x),), generator=generator)]
     sigma = torch.empty(len(x)).uniform_(*SIGMAS, generator=generator)
     return gaussian_blur(x, k, sigma), k, sigma
 
 
-def fixed_blur(
-    x: Tensor, # sharp pictures, float [B,C,H,W]
-    indices: Iterable[int], # position of each in its data set
-    seed: int = 0, # of the whole series of blurs
-) -> tuple[Tensor, Tensor, Tensor]: # blurred pictures; k, int [B]; σ, float [B]
-    "As `random_blur`, but picture `i` of a data set always gets the same blur, whatever the batch."
+def fixed_blur(x: Tensor, indices: Iterable[int], seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
+    "As `random_blur`, but picture number `i` (of `indices`) always gets the same blur, whatever the batch."
     draws = [np.random.default_rng((seed, int(i))) for i in indices]
     k = torch.tensor([KERNEL_SIZES[rng.integers(len(KERNEL_SIZES))] for rng in draws])
     sigma = torch.tensor([rng.uniform(*SIGMAS) for rng in draws], dtype=torch.float32)

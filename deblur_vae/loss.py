@@ -66,15 +66,15 @@ def loss_function(
     loss = reconstruction_loss(recon_x, x) + kl_weight * kl_divergence(mu, logvar)
     return loss if perceptual is None else loss + perceptual(recon_x, x)
 
-# %% ../nbs/02_loss.ipynb #f6912b21
+# %% ../nbs/02_loss.ipynb #e7317ce0
 def fetch_vgg16(weights: VGG16_Weights) -> dict[str, Tensor]:
     "The convolutional part of torchvision's VGG16, from torch's cache or, once, from its server."
     try:
         state = weights.get_state_dict(progress=True, check_hash=True, map_location='cpu', weights_only=True)
     except (OSError, RuntimeError, EOFError, HTTPException, pickle.UnpicklingError) as error:
-        folder = f'{torch.hub.get_dir()}/checkpoints'
-        raise RuntimeError(f'PerceptualLoss could not get the VGG16 weights {weights.name} ({error}): go '
-                           f'online, or put {weights.url} into {folder}, or do without this term') from error
+        folder, reason = f'{torch.hub.get_dir()}/checkpoints', str(error).split('\n')[0]
+        raise RuntimeError(f'PerceptualLoss: no VGG16 weights {weights.name} ({reason}): go online, put a '
+                           f'fresh copy of {weights.url} into {folder}, or do without this term') from error
     prefix = 'features.'
     return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
 

@@ -6,7 +6,7 @@
 __all__ = ['best_device', 'make_loaders', 'training_step', 'train_epoch', 'validate', 'inference_deblur', 'write_text',
            'write_config', 'write_epoch', 'read_history', 'log_epoch', 'train_vae_deblur']
 
-# %% ../nbs/03_train.ipynb #f3c57423
+# %% ../nbs/03_train.ipynb #d2527f17
 import json
 import os
 import platform
@@ -25,9 +25,10 @@ from torch.utils.tensorboard import SummaryWriter
 from torchvision.utils import make_grid
 from tqdm.auto import tqdm
 
-from .data import fixed_blur, gaussian_blur, random_blur, show_pictures
+from .data import fixed_blur, gaussian_blur, random_blur
 from .loss import kl_anneal_function, kl_divergence, loss_function, reconstruction_loss
 from .model import save_model
+from .results import show_pictures
 
 # %% ../nbs/03_train.ipynb #a19d839a
 def best_device() -> torch.device:

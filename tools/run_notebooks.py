@@ -3,33 +3,31 @@
 Every cell runs, those flagged `heavy` too, except `#| eval: false`. Figures that hold pictures are stored
 as JPEG, other figures as SVG, without dates, so that a second run leaves no needless diff.
 """
+import subprocess
 import sys
 import time
 from io import BytesIO
 from pathlib import Path
 
+import matplotlib
 from execnb.nbio import read_nb, write_nb
 from execnb.shell import CaptureShell
-from fastcore.basics import working_directory
-from IPython.core.getipython import get_ipython
+from fastcore.foundation import working_directory
+from matplotlib.figure import Figure
 from nbdev.clean import clean_nb
 
 
-def picture_or_curve(fig, jpeg: bool) -> bytes | str | None:
-    "The figure as JPEG bytes if one of its axes holds an image, as SVG text otherwise."
+def picture_or_curve(fig: Figure, jpeg: bool) -> bytes | str | None:
+    "The figure as JPEG bytes if one of its axes holds an image, as SVG text otherwise; None if it is not the one asked for."
     if jpeg != any(ax.images for ax in fig.axes): return None
-    out, options = BytesIO(), dict(bbox_inches='tight')
-    if jpeg:
-        fig.savefig(out, format='jpeg', dpi=130, pil_kwargs=dict(quality=88), **options)
-        return out.getvalue()
-    fig.savefig(out, format='svg', metadata={'Date': None}, **options)
-    return out.getvalue().decode()
+    out = BytesIO()
+    if jpeg: fig.savefig(out, format='jpeg', dpi=130, bbox_inches='tight', pil_kwargs=dict(quality=88))
+    else: fig.savefig(out, format='svg', bbox_inches='tight', metadata={'Date': None})
+    return out.getvalue() if jpeg else out.getvalue().decode()
 
 
 def run_notebook(path: Path) -> None:
     "Execute the notebook at `path` in a shell of its own and write it back, cleaned."
-    import matplotlib
-    from matplotlib.figure import Figure
     shell = CaptureShell(path, mpl_format='png')
     matplotlib.rcParams['svg.hashsalt'] = path.stem
     formatters = shell.display_formatter.formatters
@@ -38,24 +36,28 @@ def run_notebook(path: Path) -> None:
     formatters['image/svg+xml'].for_type(Figure, lambda fig: picture_or_curve(fig, False))
 
     nb = read_nb(path)
-    for cell in nb.cells: cell.pop('outputs', None) if cell.cell_type != 'code' else cell.update(outputs=[])
+    for cell in nb.cells:
+        if cell.cell_type == 'code': cell.outputs = []
     with working_directory(path.parent):
-        shell.run_all(nb, exc_stop=True, preproc=lambda cell: '#| eval: false' in cell.source)
+        shell.run_all(nb, exc_stop=True, preproc=lambda cell: '#| eval: false' in cell.source, postproc=tidy)
     clean_nb(nb)
     write_nb(nb, path)
 
 
-def main(names: list[str]) -> int:
-    paths = [Path(n).resolve() for n in names] or sorted(Path(__file__).parents[1].joinpath('nbs').glob('*.ipynb'))
-    if len(paths) == 1:
-        run_notebook(paths[0])
-        return 0
-    import subprocess
+def tidy(cell) -> None:
+    "Leave out of a cell's outputs what progress bars wrote, and all of them if it says `output: false`."
+    silent = '#| output: false' in cell.source
+    cell['outputs'] = [o for o in cell.get('outputs', []) if not silent and o.get('name') != 'stderr']
+
+
+def main(names: list[str]) -> None:
+    "Each notebook in a process of its own, with its time."
+    paths = [Path(n).resolve() for n in names] or sorted((Path(__file__).parents[1] / 'nbs').glob('*.ipynb'))
+    if len(paths) == 1: return run_notebook(paths[0])
     for path in paths:
         start = time.time()
         subprocess.run([sys.executable, __file__, str(path)], check=True)
         print(f'{path.name}: {time.time() - start:.0f} s', flush=True)
-    return 0
 
 
-if __name__ == '__main__': sys.exit(main(sys.argv[1:]))
+if __name__ == '__main__': main(sys.argv[1:])

@@ -1,0 +1,42 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from deblur_vae.portraits import write_portraits
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / 'shared' / 'data'
+
+
+@pytest.fixture(scope='session')
+def drawn(tmp_path_factory) -> Path:
+    "Forty portraits in CelebA's layout."
+    return write_portraits(tmp_path_factory.mktemp('portraits') / 'celeba', 40, progress=False)
+
+
+@pytest.fixture(scope='session')
+def real_faces() -> Path:
+    if not SHARED.is_dir(): pytest.skip('no real pictures: ../shared/data is absent')
+    return SHARED
+
+
+@pytest.fixture
+def deblur_vae(tmp_path):
+    "Runs the command as a user would: a process of its own, in an empty folder."
+    def call(*argv) -> subprocess.CompletedProcess:
+        command = [sys.executable, '-m', 'deblur_vae.cli', *map(str, argv)]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    return call
+
+
+@pytest.fixture
+def refuses(deblur_vae):
+    "Asserts that the command fails with exit code 2 and one line that has all the words."
+    def check(argv, *words) -> None:
+        done = deblur_vae(*argv)
+        assert done.returncode == 2 and done.stdout == ''
+        assert done.stderr.startswith('deblur-vae: ') and done.stderr.count('\n') == 1, done.stderr
+        for word in words: assert word in done.stderr
+    return check

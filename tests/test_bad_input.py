@@ -1,0 +1,123 @@
+"Wrong things people do, at the command line: one line that says what, where and what to do, and exit code 2."
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from deblur_vae.data import CelebADataset, open_celeba
+from deblur_vae.model import VAE_UNet, save_model
+
+
+@pytest.fixture
+def copy(drawn, tmp_path):
+    "A data set of our own to break."
+    return shutil.copytree(drawn, tmp_path / 'data')
+
+
+def edit(path, change):
+    text = path.read_text()
+    assert change(text) != text
+    path.write_text(change(text))
+
+
+def test_no_data(refuses, tmp_path):
+    (tmp_path / 'empty').mkdir()
+    refuses(['train', '--data', 'nowhere'], 'nowhere is not a folder', 'non-commercial research')
+    refuses(['train', '--data', 'empty'], 'no pictures in empty', 'img_align_celeba.zip')
+
+
+def test_zip_is_still_packed(refuses, tmp_path):
+    (tmp_path / 'data').mkdir()
+    (tmp_path / 'data' / 'img_align_celeba.zip').write_bytes(b'PK\x03\x04')
+    refuses(['train', '--data', 'data'], 'img_align_celeba.zip is still packed', 'unzip')
+
+
+@pytest.mark.parametrize('change, words', [
+    (lambda text: '<!DOCTYPE html><title>Quota exceeded</title>', 'web page'),
+    (lambda text: 'PK\x03\x04' + text, 'unzip'),
+    (lambda text: text.replace('40\n', '41\n', 1), 'announces 41 pictures but has 40 rows'),
+    (lambda text: text.rsplit(None, 1)[0], 'line 42: 39 values where the header has 40'),
+    (lambda text: text.replace('000001.jpg', '../001.jpg'), "'../001.jpg' points outside"),
+    (lambda text: text.replace('000001.jpg', 'C:\\1.jpg'), 'points outside'),
+    (lambda text: text.replace(' 1', ' 2', 1), "value '2' is neither 1 nor -1"),
+    (lambda text: '', 'empty'),
+])
+def test_broken_table(refuses, copy, change, words):
+    edit(copy / 'list_attr_celeba.txt', change)
+    refuses(['train', '--data', copy], 'list_attr_celeba.txt', words)
+
+
+def test_carriage_returns_are_no_fault(copy):
+    edit(copy / 'list_attr_celeba.txt', lambda text: text.replace('\n', '\r\n'))
+    assert len(open_celeba(copy)) == 40
+
+
+@pytest.mark.parametrize('spec, words', [
+    ('Smilling=1', "did you mean 'Smiling'?"), ('male=1', "did you mean 'Male'?"),
+    ('Male=2', 'NAME=1 or NAME=-1'), ('Male', 'NAME=1 or NAME=-1'),
+])
+def test_wrong_filter(refuses, drawn, spec, words):
+    refuses(['train', '--data', drawn, '--filter', spec], spec.split('=')[0], words)
+
+
+def test_filters_that_leave_nothing(refuses, drawn):
+    refuses(['train', '--data', drawn, '--filter', 'Bald=1', '--filter', 'Bangs=1'], 'no picture is left after the filter')
+
+
+@pytest.mark.parametrize('break_it, words', [
+    (lambda path: path.write_bytes(b''), 'is empty (0 bytes)'),
+    (lambda path: path.write_bytes(path.read_bytes()[:1500]), 'may be cut short'),
+    (lambda path: path.write_text('words'), 'not a picture'),
+    (lambda path: path.unlink(), 'does not exist'),
+])
+def test_damaged_picture_is_named(refuses, copy, tmp_path, break_it, words):
+    victim = copy / 'img_align_celeba' / '000003.jpg'
+    break_it(victim)
+    weights = tmp_path / 'w.safetensors'
+    save_model(VAE_UNet(latent_dim=2, width=2), weights)
+    refuses(['evaluate', '--weights', weights, '--data', copy], '000003.jpg', words)
+
+
+def test_sizes(refuses, copy, tmp_path):
+    weights = tmp_path / 'w.safetensors'
+    save_model(VAE_UNet(latent_dim=2, width=2, image_size=(109, 89)), weights)
+    refuses(['evaluate', '--weights', weights, '--data', copy], '218x178', '109x89', 'Resize')
+    odd = copy / 'img_align_celeba' / '000001.jpg'
+    Image.open(odd).resize((100, 100)).save(odd)
+    refuses(['evaluate', '--weights', weights, '--data', copy], '218×178', '100×100', 'Resize')
+    refuses(['train', '--data', copy, '--size', 16, 16], '16x16', '32')
+
+
+def test_foreign_weights(refuses, drawn, tmp_path):
+    torch.save({'a': np.zeros(2)}, tmp_path / 'pickle.pt')
+    save_file({'a': torch.zeros(2)}, tmp_path / 'other.safetensors')
+    (tmp_path / 'words.safetensors').write_text('not weights')
+    for name in ('pickle.pt', 'other.safetensors', 'words.safetensors', 'missing.pt'):
+        refuses(['evaluate', '--weights', name, '--data', drawn], name)
+
+
+def test_portraits_overwrite_nothing(refuses, tmp_path):
+    (tmp_path / 'mine').mkdir()
+    (tmp_path / 'mine' / 'thesis.txt').write_text('precious')
+    refuses(['portraits', '--out', 'mine', '-n', 2], 'mine')
+    assert [p.name for p in tmp_path.iterdir()] == ['mine']
+
+
+@pytest.mark.parametrize('argv', [[], ['nonsense'], ['train', '--epochs', '0'], ['train', '--epochs', 'many'], ['evaluate']])
+def test_usage_errors(deblur_vae, argv):
+    done = deblur_vae(*argv)
+    assert done.returncode == 2 and done.stderr.startswith('usage: deblur-vae') and 'Traceback' not in done.stderr
+
+
+@pytest.mark.parametrize('mode', ['L', 'CMYK', 'P', 'RGBA', 'LA', 'I;16', '1'])
+def test_every_mode_becomes_rgb(drawn, tmp_path, mode):
+    picture = Image.open(drawn / 'img_align_celeba' / '000001.jpg')
+    if mode == 'I;16': picture = Image.fromarray(np.asarray(picture.convert('L')).astype(np.uint16) * 257)
+    else: picture = picture.convert('L').convert('LA') if mode == 'LA' else picture.convert(mode)
+    picture.save(tmp_path / ('a.tif' if mode == 'CMYK' else 'a.png'))
+    read, attributes = CelebADataset(tmp_path, None)[0]
+    assert read.mode == 'RGB' and read.size == picture.size and attributes == {}
+    assert abs(np.asarray(read, float).mean() - np.asarray(picture.convert('L'), float).mean()) < 12

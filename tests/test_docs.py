@@ -1,0 +1,85 @@
+"The form of the series: what every notebook has, what the site knows of, and that the README speaks of what exists."
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from conftest import ROOT
+
+NOTEBOOKS = sorted((ROOT / 'nbs').glob('*.ipynb'))
+CHAPTERS = [p for p in NOTEBOOKS if p.stem[:1].isdigit()]
+
+
+def cells(path, kind):
+    return [''.join(c['source']) for c in json.loads(path.read_text())['cells'] if c['cell_type'] == kind]
+
+
+def names(paths): return [p.stem for p in paths]
+
+
+def test_site_is_configured_once():
+    link = ROOT / 'nbs' / '_quarto.yml'
+    assert link.is_symlink() and link.resolve() == ROOT / '_quarto.yml'
+    assert yaml.safe_load(link.read_text())['execute'] == {'enabled': False}
+
+
+def test_sidebar_has_every_notebook_in_order():
+    contents = yaml.safe_load((ROOT / '_quarto.yml').read_text())['website']['sidebar']['contents']
+    listed = [name for item in contents for name in (item['contents'] if isinstance(item, dict) else [item])]
+    assert listed[0] == 'index.ipynb' and listed[1:] == [p.name for p in CHAPTERS]
+
+
+@pytest.mark.parametrize('path', NOTEBOOKS, ids=names(NOTEBOOKS))
+def test_notebook_form(path):
+    first = cells(path, 'markdown')[0]
+    assert re.match(r'# \S.*\n\n> \S', first), 'a notebook begins with a title and a subtitle'
+    assert path.stat().st_size < 1e6
+    assert not [c['id'] for c in json.loads(path.read_text())['cells'] if not re.fullmatch(r'[\w-]+', c['id'])]
+    for code in cells(path, 'code'): assert len(code.splitlines()) <= 42, code[:80]
+
+
+@pytest.mark.parametrize('path', CHAPTERS, ids=names(CHAPTERS))
+def test_chapter_has_figures_words_and_asserts(path):
+    code = cells(path, 'code')
+    assert any('assert ' in c for c in code)
+    words = len(re.findall(r'\w+', re.sub(r'\$\$.*?\$\$', '', '\n'.join(cells(path, 'markdown')), flags=re.S)))
+    assert 150 <= words <= 1400, f'{words} words'
+
+
+@pytest.mark.parametrize('path', NOTEBOOKS, ids=names(NOTEBOOKS))
+def test_figures_have_caption_and_alt_text(path):
+    for cell in json.loads(path.read_text())['cells']:
+        source = ''.join(cell['source'])
+        pictures = [o for o in cell.get('outputs', []) if any(k.startswith('image/') for k in o.get('data', {}))]
+        if pictures and '#| hide' not in source:
+            assert '#| fig-cap: ' in source and '#| fig-alt: ' in source and '#| label: fig-' in source, source[:120]
+        if '#| label: fig-' in source: assert pictures, 'figure is missing: run `make notebooks`'
+        for output in cell.get('outputs', []): assert output['output_type'] != 'error', source[:120]
+
+
+@pytest.mark.parametrize('path', NOTEBOOKS, ids=names(NOTEBOOKS))
+def test_links_between_notebooks_lead_somewhere(path):
+    for target in re.findall(r'\]\(([^)#]+\.ipynb)', '\n'.join(cells(path, 'markdown'))):
+        assert (path.parent / target).exists(), target
+
+
+def test_no_dead_address():
+    settings = (ROOT / 'settings.ini').read_text()
+    if re.search(r'^git_url *=\s*$', settings, re.M):
+        for path in [*NOTEBOOKS, ROOT / 'README.md', ROOT / '_quarto.yml']:
+            assert not re.search(r'github\.com/[\w-]*/?deblur_vae|github\.io', path.read_text()), path
+
+
+def test_readme_commands_exist():
+    readme, makefile = (ROOT / 'README.md').read_text(), (ROOT / 'Makefile').read_text()
+    blocks = '\n'.join(re.findall(r'```sh\n(.*?)```', readme, re.S))
+    targets = set(re.findall(r'^make (\w+)', blocks, re.M))
+    assert {'demo', 'test'} <= targets and all(re.search(f'^{t}:', makefile, re.M) for t in targets)
+    for line in re.findall(r'^deblur-vae (.+)$', blocks.replace('\\\n', ' '), re.M):
+        command = re.split(r'\s*#', line)[0].split()
+        shown = subprocess.run([sys.executable, '-m', 'deblur_vae.cli', command[0], '--help'], capture_output=True, text=True)
+        assert shown.returncode == 0, line
+        for option in re.findall(r'--?[a-z][\w-]*', line.split('#')[0]): assert option in shown.stdout, f'{option} of: {line}'
