@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['LEFT', 'parse_filter', 'open_data', 'open_parts', 'new_model', 'say_epoch', 'sheet', 'report', 'fit', 'run_train',
            'run_demo', 'run_evaluate', 'run_portraits', 'positive', 'add_common', 'add_data', 'add_training',
-           'build_parser', 'add_network', 'add_tools', 'main']
+           'build_parser', 'add_network', 'add_demo', 'add_tools', 'main']
 
 # %% ../nbs/99_cli.ipynb #d97bb822
 import argparse
@@ -70,7 +70,7 @@ def sheet(model: VAE_UNet, dataset, device, seed: int, rows: int = 4):
     pictures = [picture for triptych in zip(sharp, blurred, restored) for picture in triptych]
     return show_pictures(pictures, [title for three in titles for title in three], columns=6, width=1.7)
 
-# %% ../nbs/99_cli.ipynb #a21d1110
+# %% ../nbs/99_cli.ipynb #b4510dfc
 def report(folder: Path, loader, device, seed: int) -> str:
     "Writes loss.png, triptychs.png and metrics.md for the best weights of the run in `folder`; returns the table."
     model = load_model(folder / 'best.safetensors', device)
@@ -82,22 +82,23 @@ def report(folder: Path, loader, device, seed: int) -> str:
     (folder / 'metrics.md').write_text(metrics + '\n', encoding='utf-8')
     return metrics
 
-
+# %% ../nbs/99_cli.ipynb #d33e253e
 def fit(args: argparse.Namespace, model: VAE_UNet, train, val, after_epoch=say_epoch) -> str:
     "Trains `model` into the folder `args.out` as `args` say, prints each epoch, and reports; returns the table."
     device = args.device or best_device()
     loaders = make_loaders(train, val, args.batch_size, args.seed)
-    optimizer = torch.optim.Adam(model.parameters(), lr=args.lr)
+    optimizer = torch.optim.Adam(model.parameters(), lr=args.lr, betas=(0.9, args.beta2))
     cosine = torch.optim.lr_scheduler.OneCycleLR
-    scheduler = args.cosine and cosine(optimizer, args.lr, args.epochs * len(loaders[0]), pct_start=0.1, cycle_momentum=False)
+    steps = args.epochs * len(loaders[0])
+    scheduler = cosine(optimizer, args.lr, steps, pct_start=0.1, cycle_momentum=False) if args.cosine else None
     settings = dict(arguments={name: value for name, value in vars(args).items() if name != 'run'})
     print(f'{len(train)} pictures to train on, {len(val)} to validate, {sum(p.numel() for p in model.parameters()):,} '
           f'parameters, on {device}', flush=True)
     train_vae_deblur(model, *loaders, optimizer, device, args.epochs, inferences=6, log_dir=args.out, seed=args.seed,
-                     scheduler=scheduler or None, metrics=dict(psnr=psnr, ssim=ssim), after_epoch=after_epoch, settings=settings)
+                     scheduler=scheduler, metrics=dict(psnr=psnr, ssim=ssim), after_epoch=after_epoch, settings=settings)
     return report(Path(args.out), loaders[1], device, args.seed)
 
-# %% ../nbs/99_cli.ipynb #b2c4754a
+# %% ../nbs/99_cli.ipynb #d21efc6b
 LEFT = """
 In {out}/:
   best.safetensors, last.safetensors   weights: the best epoch's and the last one's
@@ -106,7 +107,7 @@ In {out}/:
   metrics.md                           the table above
   config.json, events.out.tfevents.*   what was run; for `tensorboard --logdir {out}`"""
 
-
+# %% ../nbs/99_cli.ipynb #eb254468
 def run_train(args: argparse.Namespace) -> None:
     "`deblur-vae train`"
     train, val = open_parts(args)
@@ -116,14 +117,13 @@ def run_train(args: argparse.Namespace) -> None:
 
 def run_demo(args: argparse.Namespace) -> None:
     "`deblur-vae demo`"
+    train, val = split(open_celeba(portraits(args.portraits), samples=None))
     limit = time.perf_counter() + 60 * args.minutes
 
     def say_and_watch(entry):
         say_epoch(entry)
         return time.perf_counter() + entry['seconds'] > limit
 
-    train, val = split(open_celeba(portraits(args.portraits), samples=None))
-    limit = time.perf_counter() + 60 * args.minutes
     for old in Path(args.out).glob('events.out.tfevents.*'): old.unlink()
     print(fit(args, new_model(args.seed, width=16, residual=True), train, val, say_and_watch) + '\n' + LEFT.format(out=args.out))
     print(f"""
@@ -168,28 +168,24 @@ def add_data(parser: argparse.ArgumentParser) -> None:
                         '(NAME=-1: without it); may be repeated')
     parser.add_argument('--resize', action='store_true', help='resize every picture to the size of the network')
 
-# %% ../nbs/99_cli.ipynb #fb16e53e
+# %% ../nbs/99_cli.ipynb #b2a25716
 def add_training(parser: argparse.ArgumentParser, out: str, epochs: int, lr: float) -> None:
     "Arguments of a training run, with these defaults."
     parser.add_argument('--out', default=out, metavar='DIR', help=f'folder of the run (default: {out})')
     parser.add_argument('--epochs', type=positive, default=epochs, metavar='N', help=f'(default: {epochs})')
     parser.add_argument('--lr', type=float, default=lr, help=f'learning rate (default: {lr:g})')
-    parser.add_argument('--cosine', action=argparse.BooleanOptionalAction, default=False, help='warm up, then lower the learning rate along a cosine')
+    parser.add_argument('--beta2', type=float, default=0.999, help='of Adam: how long it remembers the size of gradients (default: 0.999)')
+    parser.add_argument('--cosine', action=argparse.BooleanOptionalAction, default=False,
+                        help='warm up, then lower the learning rate along a cosine')
 
-
+# %% ../nbs/99_cli.ipynb #ea4b8fa1
 def build_parser() -> argparse.ArgumentParser:
     "The whole command line; each subcommand sets `run`."
     parser = argparse.ArgumentParser(prog='deblur-vae', description='Train a variational autoencoder to deblur faces.')
     parser.add_argument('--version', action='version', version=__version__)
     commands = parser.add_subparsers(required=True, metavar='COMMAND')
 
-    demo = commands.add_parser('demo', help='learn to deblur drawn portraits in a few minutes')
-    add_training(demo, 'demo', epochs=5, lr=1e-3)
-    add_common(demo)
-    demo.add_argument('--portraits', type=positive, default=800, metavar='N', help='how many to draw (default: 800)')
-    demo.add_argument('--minutes', type=float, default=4, help='start no epoch that would end later (default: 4)')
-    demo.set_defaults(run=run_demo, batch_size=8, cosine=True)
-
+    add_demo(commands)
     train = commands.add_parser('train', help='train on CelebA or a folder of pictures')
     add_data(train)
     train.add_argument('--val-data', metavar='DIR', help='pictures to validate on (default: a part of --data)')
@@ -200,15 +196,26 @@ def build_parser() -> argparse.ArgumentParser:
     add_tools(commands)
     return parser
 
-# %% ../nbs/99_cli.ipynb #f05f3288
+# %% ../nbs/99_cli.ipynb #f3cc2edf
 def add_network(parser: argparse.ArgumentParser) -> None:
     "Arguments of `VAE_UNet`."
     parser.add_argument('--residual', action='store_true', help='predict what to add to the blurry picture')
     parser.add_argument('--latent-dim', type=positive, default=128, metavar='N', help='(default: 128)')
     parser.add_argument('--width', type=positive, default=32, metavar='N', help='channels of the first level (default: 32)')
-    parser.add_argument('--size', type=positive, nargs=2, default=(218, 178), metavar=('HEIGHT', 'WIDTH'), help='(default: 218 178)')
+    parser.add_argument('--size', type=positive, nargs=2, default=(218, 178), metavar=('HEIGHT', 'WIDTH'),
+                        help='of the pictures (default: 218 178)')
 
 
+def add_demo(commands) -> None:
+    "The demonstration: a recipe for four minutes."
+    demo = commands.add_parser('demo', help='learn to deblur drawn portraits in a few minutes')
+    add_training(demo, 'demo', epochs=6, lr=2e-3)
+    add_common(demo)
+    demo.add_argument('--portraits', type=positive, default=800, metavar='N', help='how many to draw (default: 800)')
+    demo.add_argument('--minutes', type=float, default=4, help='start no epoch that would end later (default: 4)')
+    demo.set_defaults(run=run_demo, batch_size=4, cosine=True, beta2=0.95)
+
+# %% ../nbs/99_cli.ipynb #ed6a7f10
 def add_tools(commands) -> None:
     "The subcommands that do not train."
     evaluate = commands.add_parser('evaluate', help='measure a network on a folder of pictures')

@@ -177,8 +177,8 @@ def crown(canvas, fr, p, rng, head):
     if p.style == 'buzz': over(canvas, p.hair * .8, blur(cover, 2) * .55 * step(10 - fr.V, 8))
     over(canvas, dye(fr, p, tone, streak), cover)
 
-# %% ../nbs/90_portraits.ipynb #e77faa2d
-LENS = ImageFilter.GaussianBlur(0.6)
+# %% ../nbs/90_portraits.ipynb #e7c11973
+LENS = ImageFilter.GaussianBlur(0.85)
 
 
 def draw_portrait(

@@ -93,26 +93,27 @@ def table(
         if chosen.any(): lines.append(row(f'{low:.1f} to {high:.1f}', chosen))
     return '\n'.join([*lines, row('all', np.ones(len(strength), bool))])
 
-# %% ../nbs/04_results.ipynb #e0a5bce3
+# %% ../nbs/04_results.ipynb #e09c890d
 def plot_losses(
     histories: dict[str, list[dict]], # name → epochs with `epoch`, `train_loss` and `val_loss`
 ) -> plt.Figure:
     "Training (dashed) and validation loss of each run on a logarithmic axis, by epoch."
-    fig, ax = plt.subplots(figsize=(7, 3.6))
+    fig, ax = plt.subplots(figsize=(7, 3.6), layout='constrained')
     for name, history in histories.items():
         epochs = [entry['epoch'] + 1 for entry in history]
         line, = ax.semilogy(epochs, [entry['val_loss'] for entry in history], 'o-', ms=3, label=f'{name}, validation')
         ax.semilogy(epochs, [entry['train_loss'] for entry in history], '--', color=line.get_color(), label=f'{name}, training')
     ax.set_xlabel('epoch'); ax.set_ylabel('loss of a picture, nats'); ax.legend()
     ax.xaxis.get_major_locator().set_params(integer=True)
+    for axis_format in (ax.yaxis.set_major_formatter, ax.yaxis.set_minor_formatter): axis_format('{x:.0f}')
     return fig
 
-# %% ../nbs/04_results.ipynb #ef076ef3
+# %% ../nbs/04_results.ipynb #c22eaff1
 def plot_quality(
     scores: dict[str, dict[str, np.ndarray]], # name of a method → its `score`
 ) -> plt.Figure:
     "PSNR of every picture against the strength of its blur: blurred, and restored by each method."
-    fig, ax = plt.subplots(figsize=(7, 3.6))
+    fig, ax = plt.subplots(figsize=(7, 3.6), layout='constrained')
     first = next(iter(scores.values()))
     clouds = {'blurred (doing nothing)': first['psnr_blurred'], **{name: s['psnr'] for name, s in scores.items()}}
     edges = np.linspace(first['effective_sigma'].min(), first['effective_sigma'].max() + 1e-6, 7)

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['best_device', 'make_loaders', 'training_step', 'train_epoch', 'validate', 'inference_deblur', 'write_text',
-           'write_config', 'write_epoch', 'read_history', 'log_epoch', 'train_vae_deblur']
+           'write_config', 'write_epoch', 'read_history', 'log_epoch', 'shown_epochs', 'train_vae_deblur']
 
 # %% ../nbs/03_train.ipynb #d2527f17
 import json
@@ -129,14 +129,14 @@ def inference_deblur(
     if plt.isinteractive(): plt.show()
     return fig
 
-# %% ../nbs/03_train.ipynb #b14ad4f2
+# %% ../nbs/03_train.ipynb #ed200e3f
 def write_text(path: Path, text: str) -> None:
     "`text` to `path`, written beside it and renamed."
     beside = path.with_name(f'.{path.name}.{os.getpid()}')
     beside.write_text(text, encoding='utf-8')
     beside.replace(path)
 
-
+# %% ../nbs/03_train.ipynb #edcdf83e
 def write_config(
     folder: Path, # of the run
     model, train_loader, val_loader, optimizer, # what is trained, on what
@@ -178,7 +178,13 @@ def log_epoch(
     for name, batch in zip(('Original', 'Blurred', 'Reconstructed'), pictures or ()):
         writer.add_image(f'Validation/{name}', make_grid(batch.clamp(0, 1)), entry['epoch'])
 
-# %% ../nbs/03_train.ipynb #cbddd21a
+# %% ../nbs/03_train.ipynb #ae686cc2
+def shown_epochs(epochs: int, inferences: int) -> set[int]:
+    "The epochs after which pictures are logged: the first, and every one that closes an `inferences`-th of the run."
+    interval = max(1, epochs // max(1, inferences))
+    return {0, *range(interval - 1, epochs, interval)} if inferences else set()
+
+# %% ../nbs/03_train.ipynb #e6eae3fa
 def train_vae_deblur(
     model: nn.Module, # returns `(recon, mu, logvar)`; see `training_step`
     train_loader: DataLoader, # of `(picture, attributes)`, pictures [B,3,H,W] in [0,1]
@@ -198,6 +204,7 @@ def train_vae_deblur(
 ) -> tuple[list[float], list[float]]: # mean loss of a picture in training and in validation, by epoch
     "Trains on randomly blurred pictures, validates after each epoch, and keeps the record in `log_dir`."
     folder, history, generator = Path(log_dir), [], torch.Generator().manual_seed(seed)
+    shown = shown_epochs(epochs, inferences)
     model.to(device)
     with SummaryWriter(str(folder)) as writer:
         write_config(folder, model, train_loader, val_loader, optimizer, epochs=epochs, seed=seed, **(settings or {}))
@@ -206,11 +213,12 @@ def train_vae_deblur(
             train_loss = train_epoch(model, train_loader, optimizer, kl_weight, generator, device, scheduler, loss,
                                      desc=f'Epoch {epoch + 1}/{epochs}')
             means, pictures = validate(model, val_loader, kl_weight, device, seed, loss, metrics)
-            history.append(dict(epoch=epoch, kl_weight=kl_weight, train_loss=train_loss,
-                                **{f'val_{name}': mean for name, mean in means.items()}, seconds=time.perf_counter() - start))
-            shown = inferences > 0 and (epoch == 0 or (epoch + 1) % max(1, epochs // inferences) == 0)
-            log_epoch(writer, history[-1], pictures if shown else None)
-            if shown: writer.add_figure('Validation/Triptych', inference_deblur(model, device, val_loader, epoch, generator=generator), epoch)
+            history.append(dict(epoch=epoch, kl_weight=kl_weight, train_loss=train_loss, seconds=time.perf_counter() - start,
+                                **{f'val_{name}': mean for name, mean in means.items()}))
+            log_epoch(writer, history[-1], pictures if epoch in shown else None)
+            if epoch in shown:
+                figure = inference_deblur(model, device, val_loader, epoch, generator=generator)
+                writer.add_figure('Validation/Triptych', figure, epoch)
             write_epoch(folder, model, history)
             if after_epoch and after_epoch(history[-1]): break
     return [entry['train_loss'] for entry in history], [entry['val_loss'] for entry in history]
