@@ -40,7 +40,7 @@ notebooks: .venv/dev
 docs: .venv/dev
 	@command -v quarto >/dev/null || { echo "Quarto is not installed: get version 1.7.34 from https://quarto.org/docs/download/ and run 'make docs' again"; exit 1; }
 	touch README.md
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/nbdev_docs
+	PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH=tools $(BIN)/nbdev_docs
 
 export: .venv/dev
 	$(BIN)/nbdev_clean

@@ -8,6 +8,7 @@ from deblur_vae.cli import main
 from deblur_vae.portraits import write_portraits
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / 'tools'))
 SHARED = ROOT.parent / 'shared' / 'data'
 
 

@@ -7,6 +7,7 @@ import yaml
 
 from conftest import ROOT
 from deblur_vae.cli import main
+from site_links import page_links
 
 NOTEBOOKS = sorted((ROOT / 'nbs').glob('*.ipynb'))
 CHAPTERS = [p for p in NOTEBOOKS if p.stem[:1].isdigit()]
@@ -70,6 +71,14 @@ def test_no_dead_address():
     if re.search(r'^git_url *=\s*$', settings, re.M):
         for path in [*NOTEBOOKS, ROOT / 'README.md', ROOT / '_quarto.yml']:
             assert not re.search(r'github\.com/[\w-]*/?deblur_vae|github\.io', path.read_text()), path
+
+
+def test_page_links_follow_the_address():
+    assert page_links('', 'main', '00_data.ipynb') == ''
+    links = page_links('https://github.com/someone/deblur_vae', 'main', '00_data.ipynb')
+    assert '(https://github.com/someone/deblur_vae/blob/main/nbs/00_data.ipynb)' in links
+    assert '(https://colab.research.google.com/github/someone/deblur_vae/blob/main/nbs/00_data.ipynb)' in links
+    assert 'colab' not in page_links('https://code.example.org/someone/deblur_vae', 'main', '00_data.ipynb')
 
 
 def test_readme_commands_exist(capsys):

@@ -13,7 +13,8 @@ BIN = Path(sys.executable).parent
 
 
 def nbdev(command: str, cwd: Path, path: str = '') -> None:
-    env = os.environ | {'PATH': os.pathsep.join(filter(None, [path, str(BIN), os.environ['PATH']]))}
+    env = os.environ | {'PYTHONPATH': str(ROOT / 'tools'),
+                        'PATH': os.pathsep.join(filter(None, [path, str(BIN), os.environ['PATH']]))}
     done = subprocess.run([BIN / command], cwd=cwd, env=env, capture_output=True, text=True)
     if done.returncode: sys.exit(f'{command} failed:\n{done.stdout}{done.stderr}')
 
