@@ -21,7 +21,7 @@ def picture_or_curve(fig: Figure, jpeg: bool) -> bytes | str | None:
     "The figure as JPEG bytes if one of its axes holds an image, as SVG text otherwise; None if it is not the one asked for."
     if jpeg != any(ax.images for ax in fig.axes): return None
     out = BytesIO()
-    if jpeg: fig.savefig(out, format='jpeg', dpi=130, bbox_inches='tight', pil_kwargs=dict(quality=88))
+    if jpeg: fig.savefig(out, format='jpeg', dpi=110, bbox_inches='tight', pil_kwargs=dict(quality=86))
     else: fig.savefig(out, format='svg', bbox_inches='tight', metadata={'Date': None})
     return out.getvalue() if jpeg else out.getvalue().decode()
 
