@@ -1,6 +1,8 @@
 # The two commands that matter: `make demo` and `make test`. Each target does its own set-up in .venv.
 PYTHON ?= python3
 BIN := .venv/bin
+# Without the environment variable, setuptools prints a page of advice on editable installation.
+PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip --quiet
 
 .PHONY: help demo test lab notebooks docs export clean
 
@@ -14,12 +16,12 @@ help:
 
 .venv/run: settings.ini setup.py
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable .
+	$(PIP) install --upgrade pip
+	$(PIP) install --editable .
 	touch $@
 
 .venv/dev: .venv/run
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(PIP) install --editable '.[dev]'
 	touch $@
 
 demo: .venv/run
