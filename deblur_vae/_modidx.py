@@ -211,6 +211,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '', 'doc_host': '', 'git_url
                                   'deblur_vae.train.train_vae_deblur': ('train.html#train_vae_deblur', 'deblur_vae/train.py'),
                                   'deblur_vae.train.training_step': ('train.html#training_step', 'deblur_vae/train.py'),
                                   'deblur_vae.train.validate': ('train.html#validate', 'deblur_vae/train.py'),
+                                  'deblur_vae.train.warmup_cosine': ('train.html#warmup_cosine', 'deblur_vae/train.py'),
                                   'deblur_vae.train.write_config': ('train.html#write_config', 'deblur_vae/train.py'),
                                   'deblur_vae.train.write_epoch': ('train.html#write_epoch', 'deblur_vae/train.py'),
                                   'deblur_vae.train.write_text': ('train.html#write_text', 'deblur_vae/train.py')}}}

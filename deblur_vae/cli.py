@@ -7,7 +7,7 @@ __all__ = ['LEFT', 'parse_filter', 'open_data', 'open_parts', 'new_model', 'say_
            'run_demo', 'run_evaluate', 'run_portraits', 'positive', 'add_common', 'add_data', 'add_training',
            'build_parser', 'add_network', 'add_demo', 'add_tools', 'main']
 
-# %% ../nbs/99_cli.ipynb #d97bb822
+# %% ../nbs/99_cli.ipynb #b5d76bdb
 import argparse
 import sys
 import time
@@ -23,7 +23,7 @@ from .data import DataError, fixed_blur, open_celeba, split, to_8bit
 from .model import VAE_UNet, load_model
 from .portraits import portraits, write_portraits
 from .results import plot_losses, psnr, score, show_pictures, ssim, table
-from .train import best_device, make_loaders, read_history, train_vae_deblur
+from .train import best_device, make_loaders, read_history, train_vae_deblur, warmup_cosine
 
 # %% ../nbs/99_cli.ipynb #e9df0919
 def parse_filter(text: str) -> tuple[str, int]:
@@ -82,15 +82,13 @@ def report(folder: Path, loader, device, seed: int) -> str:
     (folder / 'metrics.md').write_text(metrics + '\n', encoding='utf-8')
     return metrics
 
-# %% ../nbs/99_cli.ipynb #d33e253e
+# %% ../nbs/99_cli.ipynb #f2aa9f16
 def fit(args: argparse.Namespace, model: VAE_UNet, train, val, after_epoch=say_epoch) -> str:
     "Trains `model` into the folder `args.out` as `args` say, prints each epoch, and reports; returns the table."
     device = args.device or best_device()
     loaders = make_loaders(train, val, args.batch_size, args.seed)
     optimizer = torch.optim.Adam(model.parameters(), lr=args.lr, betas=(0.9, args.beta2))
-    cosine = torch.optim.lr_scheduler.OneCycleLR
-    steps = args.epochs * len(loaders[0])
-    scheduler = cosine(optimizer, args.lr, steps, pct_start=0.1, cycle_momentum=False) if args.cosine else None
+    scheduler = warmup_cosine(optimizer, args.epochs * len(loaders[0])) if args.cosine else None
     settings = dict(arguments={name: value for name, value in vars(args).items() if name != 'run'})
     print(f'{len(train)} pictures to train on, {len(val)} to validate, {sum(p.numel() for p in model.parameters()):,} '
           f'parameters, on {device}', flush=True)

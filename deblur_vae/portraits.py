@@ -7,7 +7,7 @@ __all__ = ['ATTRIBUTES', 'TONES', 'HAIR', 'EYES', 'LIPSTICKS', 'SHADOWS', 'VIGNE
            'colours', 'shape', 'makeup', 'hairstyle', 'dress', 'character', 'attributes', 'pose', 'crown',
            'draw_portrait', 'write_portraits', 'portraits']
 
-# %% ../nbs/90_portraits.ipynb #a6ac74f8
+# %% ../nbs/90_portraits.ipynb #cf18a308
 import os
 import shutil
 import tempfile
@@ -15,7 +15,7 @@ from pathlib import Path
 from types import SimpleNamespace
 import numpy as np
 from filelock import FileLock
-from joblib import Parallel, delayed
+from joblib import Parallel, delayed, parallel_config
 from platformdirs import user_cache_path
 from tqdm.auto import tqdm
 from PIL import Image, ImageFilter
@@ -239,12 +239,13 @@ def write_portraits(
     finally: shutil.rmtree(part, ignore_errors=True)
     return out
 
-# %% ../nbs/90_portraits.ipynb #f54dd3c6
+# %% ../nbs/90_portraits.ipynb #b1d0ca0e
 def _fill(folder: Path, n: int, seed: int, workers: int, progress: bool) -> None:
     "Pictures, attribute table and partition of `n` portraits into `folder`."
     pictures = folder / 'img_align_celeba'
     pictures.mkdir()
-    pool = Parallel(n_jobs=min(workers, n), return_as='generator', batch_size=min(16, -(-n // workers)))
+    with parallel_config('loky', idle_worker_timeout=2):  # or they would stay for five minutes
+        pool = Parallel(n_jobs=min(workers, n), return_as='generator', batch_size=min(16, -(-n // workers)))
     drawn = pool(delayed(_write_one)(pictures, k, seed) for k in range(1, n + 1))
     try: rows = list(tqdm(drawn, total=n, desc='drawing portraits', disable=not progress))
     finally: drawn.close()
