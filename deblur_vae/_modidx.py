@@ -51,6 +51,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '', 'doc_host': '', 'git_url
                                 'deblur_vae.cli.add_tools': ('cli.html#add_tools', 'deblur_vae/cli.py'),
                                 'deblur_vae.cli.add_training': ('cli.html#add_training', 'deblur_vae/cli.py'),
                                 'deblur_vae.cli.build_parser': ('cli.html#build_parser', 'deblur_vae/cli.py'),
+                                'deblur_vae.cli.choose_device': ('cli.html#choose_device', 'deblur_vae/cli.py'),
                                 'deblur_vae.cli.fit': ('cli.html#fit', 'deblur_vae/cli.py'),
                                 'deblur_vae.cli.main': ('cli.html#main', 'deblur_vae/cli.py'),
                                 'deblur_vae.cli.new_model': ('cli.html#new_model', 'deblur_vae/cli.py'),

@@ -92,6 +92,16 @@ def test_sizes(refuses, copy, tmp_path):
     refuses(['train', '--data', copy, '--size', 16, 16], '16x16', '32')
 
 
+def test_sizes_are_known_before_anything_is_written(refuses, drawn, tmp_path):
+    refuses(['train', '--data', drawn, '--size', 109, 89, '--out', 'run'], '218x178', '109x89', 'Resize')
+    assert not (tmp_path / 'run').exists()
+
+
+@pytest.mark.parametrize('name', ['nonsense', 'cuda:99'])
+def test_device_that_is_not_there(refuses, drawn, name):
+    refuses(['train', '--data', drawn, '--device', name], f'--device {name} cannot be used here')
+
+
 def test_foreign_weights(refuses, drawn, tmp_path):
     torch.save({'a': np.zeros(2)}, tmp_path / 'pickle.pt')
     save_file({'a': torch.zeros(2)}, tmp_path / 'other.safetensors')
