@@ -153,7 +153,7 @@ def run_portraits(args: argparse.Namespace) -> None:
     "`deblur-vae portraits`"
     print(f'{args.n} portraits are in {write_portraits(args.out, args.n, args.seed)}')
 
-# %% ../nbs/99_cli.ipynb #aff99e66
+# %% ../nbs/99_cli.ipynb #a68160c0
 def positive(text: str) -> int:
     "A whole number of at least 1, for argparse."
     if int(text) < 1: raise argparse.ArgumentTypeError(f'{text} is not at least 1')
@@ -164,7 +164,7 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     "Arguments of every subcommand that runs a network."
     parser.add_argument('--seed', type=int, default=0, help='of every random choice (default: 0)')
     parser.add_argument('--device', help='cpu, cuda, mps … (default: the best there is)')
-    parser.add_argument('--batch-size', type=positive, default=32, metavar='N', help='pictures in a batch (default: 32)')
+    parser.add_argument('--batch-size', type=positive, default=32, metavar='N', help='pictures in a batch (default: %(default)s)')
 
 
 def add_data(parser: argparse.ArgumentParser) -> None:
@@ -175,13 +175,13 @@ def add_data(parser: argparse.ArgumentParser) -> None:
                         '(NAME=-1: without it); may be repeated')
     parser.add_argument('--resize', action='store_true', help='resize every picture to the size of the network')
 
-# %% ../nbs/99_cli.ipynb #b2a25716
+# %% ../nbs/99_cli.ipynb #f451cd6b
 def add_training(parser: argparse.ArgumentParser, out: str, epochs: int, lr: float) -> None:
     "Arguments of a training run, with these defaults."
     parser.add_argument('--out', default=out, metavar='DIR', help=f'folder of the run (default: {out})')
     parser.add_argument('--epochs', type=positive, default=epochs, metavar='N', help=f'(default: {epochs})')
     parser.add_argument('--lr', type=float, default=lr, help=f'learning rate (default: {lr:g})')
-    parser.add_argument('--beta2', type=float, default=0.999, help='of Adam: how long it remembers the size of gradients (default: 0.999)')
+    parser.add_argument('--beta2', type=float, default=0.999, help='of Adam: how long it remembers the size of gradients (default: %(default)s)')
     parser.add_argument('--cosine', action=argparse.BooleanOptionalAction, default=False,
                         help='warm up, then lower the learning rate along a cosine')
 
