@@ -6,7 +6,7 @@
 __all__ = ['unsafe_name', 'PICTURES', 'HELP', 'KERNEL_SIZES', 'SIGMAS', 'DataError', 'to_rgb', 'read_picture', 'open_table',
            'parse_table', 'read_attributes', 'matching', 'PictureList', 'CelebADataset', 'list_pictures',
            'plain_folder', 'read_partition', 'first_existing', 'find_celeba', 'open_celeba', 'split', 'gaussian_kernel',
-           'effective_sigma', 'gaussian_blur', 'random_blur', 'fixed_blur', 'to_8bit']
+           'effective_sigma', 'gaussian_blur', 'draw_blurs', 'random_blur', 'fixed_blur', 'to_8bit']
 
 # %% ../nbs/00_data.ipynb #ce0da61f
 import difflib
@@ -274,13 +274,15 @@ def gaussian_blur(
     return y.view(b, c, h, w)
 
 # %% ../nbs/00_data.ipynb #a6fc975a
-def random_blur(
-    x: Tensor, # sharp pictures, float [B,C,H,W]
-    generator: torch.Generator | None = None, # on the CPU; None for torch's default one
-) -> tuple[Tensor, Tensor, Tensor]: # blurred pictures; k, int [B]; σ in pixels, [B]
-    "Each picture with a blur of its own: k from 5, 7, … 15 and σ from 1.5 to 3.0 pixels, as in the post."
-    k = torch.tensor(KERNEL_SIZES)[torch.randint(len(KERNEL_SIZES), (len(x),), generator=generator)]
-    sigma = torch.empty(len(x)).uniform_(*SIGMAS, generator=generator)
+def draw_blurs(n: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+    "`n` blurs of the post: k from 5, 7, … 15, int [n], and σ from 1.5 to 3.0 pixels, [n]; without one, torch's generator."
+    k = torch.tensor(KERNEL_SIZES)[torch.randint(len(KERNEL_SIZES), (n,), generator=generator)]
+    return k, torch.empty(n).uniform_(*SIGMAS, generator=generator)
+
+
+def random_blur(x: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor, Tensor]:
+    "Each picture of `x`, [B,C,H,W], with a blur of its own from `draw_blurs`; also k and σ, [B] each."
+    k, sigma = draw_blurs(len(x), generator)
     return gaussian_blur(x, k, sigma), k, sigma
 
 

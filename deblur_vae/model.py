@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['level_sizes', 'conv_relu', 'check_pictures', 'Encoder', 'double', 'Decoder', 'sample_posterior', 'VAE_UNet',
-           'save_model', 'read_safetensors', 'read_state_dict', 'check_shapes', 'load_model']
+           'write_beside', 'save_model', 'read_safetensors', 'read_state_dict', 'check_shapes', 'load_model']
 
 # %% ../nbs/01_model.ipynb #dd84f310
 import json
@@ -99,19 +99,19 @@ class Decoder(nn.Module):
         x = self.conv2(torch.cat([self.up2(x), f1], dim=1))
         return self.conv1(self.up1(x))
 
-# %% ../nbs/01_model.ipynb #ae11378a
+# %% ../nbs/01_model.ipynb #acfc1f74
 def sample_posterior(
     mu: Tensor, # means, [B, latent_dim]
     logvar: Tensor, # logarithms of the variances, [B, latent_dim]
-    generator: torch.Generator | None = None, # where the noise comes from; None: torch's default generator
+    noise: Tensor | torch.Generator | None = None, # standard normal numbers [B, latent_dim], or where to draw them
 ) -> Tensor: # z, [B, latent_dim]
     r'A draw $z=\mu+\sigma\epsilon$ with $\sigma=e^{\mathrm{logvar}/2}$ and $\epsilon$ standard normal.'
     std = torch.exp(0.5 * logvar)
-    if generator is None: return mu + std * torch.randn_like(std)
-    noise = torch.randn(std.shape, generator=generator, device=generator.device, dtype=std.dtype)
+    if noise is None: return mu + std * torch.randn_like(std)
+    if isinstance(noise, torch.Generator): noise = torch.randn(std.shape, generator=noise, device=noise.device, dtype=std.dtype)
     return mu + std * noise.to(std.device)
 
-# %% ../nbs/01_model.ipynb #fac78a7d
+# %% ../nbs/01_model.ipynb #cec9621a
 class VAE_UNet(nn.Module):
     'The whole network, from blurry pictures `[B, 3, H, W]` in [0, 1] to sharp ones.'
     reparameterize = staticmethod(sample_posterior)
@@ -124,10 +124,10 @@ class VAE_UNet(nn.Module):
         self.encoder = Encoder(latent_dim, image_size, width)
         self.decoder = Decoder(latent_dim, image_size, width, residual)
 
-    def forward(self, x: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor, Tensor]:
-        '`(recon, mu, logvar)` with a sampled latent, in training and evaluation alike.'
+    def forward(self, x: Tensor, noise: Tensor | torch.Generator | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        '`(recon, mu, logvar)` with a latent sampled by `sample_posterior`, in training and evaluation alike.'
         *features, mu, logvar = self.encoder(x)
-        decoded = self.decoder(self.reparameterize(mu, logvar, generator), *features)
+        decoded = self.decoder(self.reparameterize(mu, logvar, noise), *features)
         return x + decoded if self.config['residual'] else decoded, mu, logvar
 
     @torch.no_grad()
@@ -137,27 +137,33 @@ class VAE_UNet(nn.Module):
         decoded = self.decoder(mu, *features)
         return (x + decoded if self.config['residual'] else decoded).clamp(0, 1)
 
-# %% ../nbs/01_model.ipynb #d581a937
+# %% ../nbs/01_model.ipynb #fe36e46d
+def write_beside(path: Path, content: bytes | memoryview) -> None:
+    'The whole of `content` to `path`, or nothing: written beside it and renamed. An `OSError` names the file.'
+    beside = path.with_name(f'.{path.name}.part')
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with open(beside, 'wb') as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    except OSError as error:
+        raise OSError(f'{path} could not be written ({error.strerror}); what was there before is whole') from error
+    finally:
+        beside.unlink(missing_ok=True)
+
+
 def save_model(
     model: VAE_UNet, # the network to keep
     path: str | Path, # a `.safetensors` file; its folder is made if need be
     **metadata, # further entries for the header, kept as strings
 ) -> None:
     'Weights and configuration in one safetensors file, written beside `path` and then moved onto it.'
-    path = Path(path)
     header = {name: str(value) for name, value in metadata.items()}
     header |= {'format': 'pt', 'class': type(model).__name__, 'config': json.dumps(model.config)}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f'.{path.name}.{os.getpid()}')
-    try:
-        with open(beside, 'wb') as file:
-            file.write(save(tensors, metadata=header))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
+    write_beside(Path(path), save(tensors, metadata=header))
 
 # %% ../nbs/01_model.ipynb #b4c7be31
 def read_safetensors(path: Path) -> tuple[dict, Mapping[str, Tensor]]:

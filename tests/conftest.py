@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,12 @@ from deblur_vae.portraits import write_portraits
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / 'tools'))
 SHARED = ROOT.parent / 'shared' / 'data'
+
+
+@pytest.fixture(scope='session', autouse=True)
+def cache(tmp_path_factory):
+    "A cache for this session, so that no test leaves stores in the user's."
+    os.environ['DEBLUR_VAE_CACHE'] = str(tmp_path_factory.mktemp('cache'))
 
 
 @pytest.fixture(scope='session')

@@ -35,7 +35,7 @@ def test_interrupted_run_is_whole(drawn, tmp_path):
     while not history.exists() and time.time() < deadline: time.sleep(0.2)
     run.send_signal(signal.SIGINT)
     _, err = run.communicate(timeout=60)
-    assert run.returncode == 130 and 'interrupted' in err and 'Traceback' not in err
+    assert run.returncode == 130 and 'stopped by SIGINT' in err and '--resume' in err and 'Traceback' not in err
     assert [json.loads(line)['epoch'] for line in history.read_text().splitlines()][0] == 0
     assert (tmp_path / 'run' / 'last.safetensors').exists() and not list((tmp_path / 'run').glob('.*'))
 

@@ -10,9 +10,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch.utils.data import DataLoader, random_split
 from torchvision import transforms
 
+from deblur_vae.checkpoint import read_history
 from deblur_vae.data import CelebADataset
 from deblur_vae.model import VAE_UNet, load_model
-from deblur_vae.train import inference_deblur, read_history, train_vae_deblur
+from deblur_vae.train import inference_deblur, train_vae_deblur
 
 matplotlib.use('Agg')
 
