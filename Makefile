@@ -4,7 +4,7 @@ BIN := .venv/bin
 # Without the environment variable, setuptools prints a page of advice on editable installation.
 PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip --quiet
 
-.PHONY: help demo test lab notebooks docs export clean
+.PHONY: help demo test lab notebooks docs bench export clean
 
 help:
 	@echo "make demo       train on drawn portraits for a few minutes and show the result in demo/"
@@ -12,6 +12,7 @@ help:
 	@echo "make lab        open the notebooks in JupyterLab"
 	@echo "make notebooks  re-execute all notebooks (under half an hour on two cores)"
 	@echo "make docs       build the site into _docs/ (needs Quarto)"
+	@echo "make bench      measure speed against the post's recipe (ten minutes on two cores)"
 	@echo "make export     write the package from the notebooks"
 
 .venv/run: settings.ini setup.py
@@ -43,6 +44,10 @@ docs: .venv/dev
 	@command -v quarto >/dev/null || { echo "Quarto is not installed: get version 1.7.34 from https://quarto.org/docs/download/ and run 'make docs' again"; exit 1; }
 	touch README.md
 	PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH=tools $(BIN)/nbdev_docs
+
+bench: .venv/run
+	$(BIN)/python benchmarks/parts.py
+	$(BIN)/python benchmarks/train_speed.py
 
 export: .venv/dev
 	$(BIN)/nbdev_clean

@@ -213,15 +213,16 @@ def shown_epochs(epochs: int, inferences: int) -> set[int]:
     interval = max(1, epochs // max(1, inferences))
     return {0, *range(interval - 1, epochs, interval)} if inferences else set()
 
-# %% ../nbs/03_train.ipynb #ad172bd3
+# %% ../nbs/03_train.ipynb #dd4209d3
 def one_epoch(run: Run, val_loader, epochs, signals, between, seed, metrics) -> tuple[dict, tuple[Tensor, Tensor, Tensor] | None]:
     "Training and validation of the epoch `run` has got to: its entry in the history, and some pictures."
     rate, kl_weight = run.optimizer.param_groups[0]['lr'], kl_anneal_function(run.epoch, 0, epochs // 2)
     train_loss = train_epoch(run, kl_weight, signals, between, desc=f'Epoch {run.epoch + 1}/{epochs}')
+    train_seconds = run.lap()
     with signals.released():
         means, pictures = validate(run.best(), val_loader, kl_weight, run.accelerator.device, seed, run.recipe.loss, metrics,
                                    run.accelerator.autocast)
-    return dict(epoch=run.epoch, kl_weight=kl_weight, lr=rate, train_loss=train_loss, seconds=run.lap(),
+    return dict(epoch=run.epoch, kl_weight=kl_weight, lr=rate, train_loss=train_loss, train_seconds=train_seconds, seconds=run.lap(),
                 **{f'val_{name}': mean for name, mean in means.items()}), pictures
 
 # %% ../nbs/03_train.ipynb #e6f55e85

@@ -1,10 +1,11 @@
 "The picture store: equal to the data set, built once, never half, and repaired; with other processes, kills and full disks."
 import errno
 import logging
+import multiprocessing
 import os
+import pickle
 import shutil
 import subprocess
-import sys
 import time
 from types import SimpleNamespace
 
@@ -20,16 +21,14 @@ import deblur_vae.store
 from deblur_vae.data import DataError, open_celeba, split
 from deblur_vae.store import PictureStore, Pixels, cache_folder, collate, open_store
 
-OPEN = """
-import sys, time
-from deblur_vae.data import open_celeba, to_tensor
-from deblur_vae.store import describe, open_store
-dataset = open_celeba(sys.argv[1], samples=None)
-if 'slow' in sys.argv: to_tensor = lambda image, fast=to_tensor: time.sleep(0.1) or fast(image)
-to_tensor.__module__, to_tensor.__qualname__ = 'torchvision.transforms.functional', 'to_tensor'
-dataset.transform = to_tensor
-print(len(open_store(dataset, sys.argv[2], progress=False)))
-"""
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    "Several threads for tensors this small only wait for each other where other processes are at work."
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture
@@ -48,7 +47,8 @@ def cache(tmp_path): return tmp_path / 'cache'
 def reads(monkeypatch):
     "The paths of all pictures that are decoded from now on."
     paths, read = [], deblur_vae.data.read_picture
-    monkeypatch.setattr(deblur_vae.data, 'read_picture', lambda path: paths.append(path) or read(path))
+    for module in (deblur_vae.data, deblur_vae.store):
+        monkeypatch.setattr(module, 'read_picture', lambda path: paths.append(path) or read(path))
     return paths
 
 
@@ -58,7 +58,11 @@ def homes(cache): return sorted(path for path in (cache / 'store').iterdir() if 
 def nothing_left(cache): return not cache.exists() or all(path.suffix == '.lock' for path in (cache / 'store').iterdir())
 
 
-def start(*argv): return subprocess.Popen([sys.executable, '-c', OPEN, *map(str, argv)], stdout=subprocess.PIPE, text=True)
+def in_process(work):
+    "Starts `work` in a process of its own."
+    process = multiprocessing.get_context('fork').Process(target=lambda: (torch.set_num_threads(1), work()), daemon=True)
+    process.start()
+    return process
 
 
 def same(a, b): return all(torch.equal(a[i][0], b[i][0]) and a[i][1] == b[i][1] for i in range(len(b))) and len(a) == len(b)
@@ -78,11 +82,12 @@ def test_equals_the_data_set(faces, cache, held):
     with pytest.raises(IndexError): store[40]
 
 
-@pytest.mark.parametrize('context', ['fork', 'spawn'])
-def test_worker_processes(faces, cache, context):
+def test_worker_processes(faces, cache):
     store = open_store(faces, cache, progress=False)
-    batches = DataLoader(store, 20, num_workers=1, multiprocessing_context=context)
+    batches = DataLoader(store, 20, num_workers=1, multiprocessing_context='fork')
     assert torch.equal(torch.cat([x for x, _ in batches]), torch.stack([x for x, _ in faces]))
+    packed = pickle.dumps(store)  # as for workers that are spawned
+    assert len(packed) < 20_000 and same(pickle.loads(packed), faces)
 
 
 def test_any_folder_without_attributes(faces, cache):
@@ -195,21 +200,23 @@ def test_unlike_sizes_leave_nothing(own, cache):
     assert nothing_left(cache)
 
 
-def test_interrupt_leaves_nothing(faces, cache):
+def test_interrupt_leaves_nothing(faces, cache, monkeypatch):
     "Ctrl-C ends a build in the time of a few pictures, and no thread works on."
+    monkeypatch.setattr(os, 'cpu_count', lambda: 4)
+    monkeypatch.setattr(deblur_vae.store, 'CHUNK', 4)
     seen = []
 
     def slow(image):
         seen.append(image)
-        if len(seen) == 10: raise KeyboardInterrupt
-        if len(seen) > 4: time.sleep(0.01)
+        if len(seen) == 5: raise KeyboardInterrupt
+        if len(seen) > 5: time.sleep(0.05)
         return to_tensor(image)
 
     faces.transform = slow
     with pytest.raises(KeyboardInterrupt): open_store(faces, cache, progress=False)
     after = len(seen)
-    time.sleep(0.1)
-    assert len(seen) == after and nothing_left(cache)
+    time.sleep(0.2)
+    assert len(seen) == after < 30 and nothing_left(cache)
 
 
 def test_too_little_space_is_known_before(faces, cache, monkeypatch, reads):
@@ -245,20 +252,28 @@ def test_no_folder_can_be_made(faces, tmp_path):
     with pytest.raises(DataError, match=r'^no store can be kept in .*DEBLUR_VAE_CACHE.*--no-store'): open_store(faces, tmp_path / 'file')
 
 
-def test_two_at_once_and_one_killed(drawn, faces, cache, monkeypatch, caplog):
+def test_two_at_once_and_one_killed(faces, cache, caplog, monkeypatch):
     "A build is killed; then two processes want the same store at the same moment."
-    killed = start(drawn, cache, 'slow')
-    deadline = time.time() + 60
-    while not list(cache.glob('store/.*/pictures.u8')) and time.time() < deadline: time.sleep(0.01)
-    time.sleep(0.2)
-    killed.kill(); killed.wait()
+    decode = deblur_vae.store.decode
+    with monkeypatch.context() as patch:
+        patch.setattr(deblur_vae.store, 'decode', lambda *args: (time.sleep(0.1), decode(*args))[1])
+        killed = in_process(lambda: open_store(faces, cache, progress=False))
+        deadline = time.time() + 30
+        while not list(cache.glob('store/.*/pictures.u8')) and time.time() < deadline: time.sleep(0.01)
+        time.sleep(0.3)
+        killed.kill(); killed.join()
     left, = cache.glob('store/.*')
     assert left.is_dir() and not homes(cache)
-    both = [start(drawn, cache) for _ in range(2)]
-    assert [process.communicate(timeout=60)[0] for process in both] == ['40\n', '40\n']
-    assert not left.exists() and len(homes(cache)) == 1 and not list(cache.glob('store/.*'))
-    before = homes(cache)[0].stat().st_ino
-    assert same(open_store(faces, cache), faces) and homes(cache)[0].stat().st_ino == before and not caplog.records
+
+    builds = multiprocessing.get_context('fork').SimpleQueue()
+    write = deblur_vae.store.write_pictures
+    monkeypatch.setattr(deblur_vae.store, 'write_pictures', lambda *args: (builds.put(os.getpid()), time.sleep(0.5), write(*args))[-1])
+    both = [in_process(lambda: open_store(faces, cache, progress=False)) for _ in range(2)]
+    for process in both: process.join(30)
+    assert [process.exitcode for process in both] == [0, 0]
+    assert builds.get() in [process.pid for process in both] and builds.empty()
+    assert len(homes(cache)) == 1 and not list(cache.glob('store/.*'))
+    assert same(open_store(faces, cache), faces) and builds.empty() and not caplog.records
 
 
 @pytest.mark.skipif(not os.path.exists('/proc/self/statm'), reason='only Linux tells the memory of a process')

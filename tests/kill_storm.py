@@ -1,0 +1,180 @@
+"""A run that is killed again and again must end as if nothing had happened.
+
+    python tests/kill_storm.py [--kills 20] [--seed 0] [--data DIR] [--epochs N]
+
+trains once in peace and once through a storm of SIGKILLs, and compares weights, best weights and history bit by bit.
+"""
+import argparse
+import json
+import multiprocessing
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+SMALL = ['--size', '64', '64', '--resize', '--width', '4', '--latent-dim', '4', '--batch-size', '4']
+SERVER = multiprocessing.get_context('forkserver') if sys.platform != 'win32' else None
+if SERVER: SERVER.set_forkserver_preload(['deblur_vae.cli'])
+
+
+class Command:
+    "`deblur-vae` in a process of its own, what it says in the file `log`; `environ` for it alone."
+    def __init__(self, argv: list, log: Path, **environ: str):
+        self.log, self.argv = log, [str(word) for word in argv]
+        self.start(environ)
+
+    def start(self, environ: dict) -> None:
+        with open(self.log, 'wb') as log:
+            self.process = subprocess.Popen([sys.executable, '-m', 'deblur_vae.cli', *self.argv], stdout=log, stderr=log,
+                                            env={**os.environ, **environ})
+
+    def running(self) -> bool: return self.process.poll() is None
+
+    def send(self, number: int) -> None: os.kill(self.process.pid, number)
+
+    def wait(self, seconds: float = 120) -> int:
+        "Its exit code, negative for the signal that killed it."
+        return self.process.wait(seconds)
+
+    def said(self) -> str: return self.log.read_text(encoding='utf-8', errors='replace')
+
+    def told(self) -> list[str]:
+        "The lines that are the command's own, not progress bars nor warnings of libraries."
+        return [line for line in self.said().replace('\r', '\n').splitlines() if line.startswith('deblur-vae: ')]
+
+
+def run_command(argv: list[str], log: str, environ: dict, limit: int | None) -> None:
+    "In a forked process: `argv` as its command line, files of at most `limit` bytes."
+    import resource
+
+    import torch
+
+    from deblur_vae.cli import main
+    for target in (1, 2): os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND), target)
+    os.environ.update(environ)
+    torch.set_num_threads(1)
+    if limit:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    sys.exit(main(argv))
+
+
+class Forked(Command):
+    "The same without the seconds of importing: forked from a process that has done nothing else."
+    def __init__(self, argv: list, log: Path, limit: int | None = None, **environ: str):
+        self.limit = limit
+        super().__init__(argv, log, **environ)
+
+    def start(self, environ: dict) -> None:
+        self.log.write_bytes(b'')
+        cache = {name: os.environ[name] for name in ('DEBLUR_VAE_CACHE',) if name in os.environ}
+        self.process = SERVER.Process(target=run_command, args=(self.argv, str(self.log), cache | environ, self.limit))
+        self.process.start()
+
+    def running(self) -> bool: return self.process.is_alive()
+
+    def wait(self, seconds: float = 120) -> int:
+        self.process.join(seconds)
+        if self.process.exitcode is None: raise TimeoutError(f'{self.argv} still runs after {seconds} s')
+        return self.process.exitcode
+
+
+def await_change(path: Path, command: Command, before: int = 0, seconds: float = 120) -> bool:
+    "Waits until `path` is newer than `before`; False if the command ended first."
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if stamp(path) > before: return True
+        if not command.running(): return False
+        time.sleep(0.005)
+    raise TimeoutError(f'nothing new at {path} after {seconds} s:\n{command.said()[-2000:]}')
+
+
+def stamp(path: Path) -> int: return path.stat().st_mtime_ns if path.exists() else 0
+
+
+def loadable(run: Path) -> tuple[int, int]:
+    "Epoch and step of the checkpoint in `run`; raises if any file there is not whole."
+    from deblur_vae.checkpoint import load_checkpoint, read_history
+    from deblur_vae.model import load_model
+    for path in run.glob('*.safetensors'): load_model(path)
+    if (run / 'history.jsonl').exists(): read_history(run)
+    if (run / 'config.json').exists(): json.loads((run / 'config.json').read_text(encoding='utf-8'))
+    states = {path.name: load_checkpoint(path) for path in run.glob('*.pt')}
+    return (states['last.pt']['epoch'], len(states['last.pt']['losses'])) if 'last.pt' in states else (0, 0)
+
+
+def unlike(one: Path, other: Path) -> list[str]:
+    "What differs between the results in two folders, but for the seconds they took."
+    import torch
+
+    from deblur_vae.checkpoint import read_history
+    from deblur_vae.model import load_model
+    found = []
+    for name in ('last.safetensors', 'best.safetensors'):
+        a, b = (load_model(folder / name).state_dict() for folder in (one, other))
+        found += [f'{name}: {key}' for key in a if not torch.equal(a[key], b[key])]
+    a, b = map(untimed, map(read_history, (one, other)))
+    if a != b: found.append(f'history.jsonl: {len(a)} and {len(b)} entries, or their numbers')
+    return found
+
+
+def untimed(history: list[dict]) -> list[dict]:
+    return [{name: value for name, value in entry.items() if not name.endswith('seconds')} for entry in history]
+
+
+def storm(folder: Path, data: Path, kills: int = 20, seed: int = 0, epochs: int = 40, start: type[Command] = Command) -> list[str]:
+    "Trains in peace and under `kills` SIGKILLs, checks the folder after each; returns what differs in the end."
+    chance = random.Random(seed)
+    argv = lambda name: ['train', '--data', data, *SMALL, '--epochs', epochs, '--checkpoint-minutes', 0.0005, '--out', folder / name]
+    began = time.monotonic()
+    peace = start(argv('peace'), folder / 'peace.log')
+    await_change(folder / 'peace' / 'last.pt', peace)
+    loading, first = time.monotonic() - began, stamp(folder / 'peace' / 'last.pt')
+    if peace.wait(600): raise RuntimeError(peace.said()[-2000:])
+    training = (stamp(folder / 'peace' / 'history.jsonl') - first) / 1e9
+    print(f'uninterrupted: {loading:.1f} s until the first checkpoint, {training:.1f} s from there to the last', flush=True)
+
+    run, reached, dealt = folder / 'storm', (0, 0), 0
+    while dealt < kills:
+        command = start([*argv('storm'), '--resume'], folder / 'storm.log')
+        before, early = stamp(run / 'last.pt'), chance.random() < 0.15
+        delay = chance.uniform(0, loading) if early else chance.uniform(0, 1.6 * training / kills)
+        if early or await_change(run / 'last.pt', command, before): time.sleep(delay)
+        if not command.running(): raise RuntimeError(f'the run ended before kill {dealt + 1}:\n{command.said()[-2000:]}')
+        command.send(signal.SIGKILL)
+        if (code := command.wait()) != -signal.SIGKILL: raise RuntimeError(f'exit code {code} before kill {dealt + 1}')
+        dealt, position = dealt + 1, loadable(run)
+        when = f"{delay:.2f} s after {'the start' if early else 'the first checkpoint'}"
+        print(f'kill {dealt:2}: {when:37} checkpoint at epoch {position[0] + 1}, step {position[1]}', flush=True)
+        if position < reached: raise RuntimeError(f'the checkpoint fell back from {reached} to {position}')
+        reached = position
+    last = start([*argv('storm'), '--resume'], folder / 'storm.log')
+    if last.wait(600): raise RuntimeError(last.said()[-2000:])
+    if reached == (0, 0): raise RuntimeError('no kill came after the first step')
+    return unlike(folder / 'peace', run) + [f'left behind: {path.name}' for path in run.glob('.*')]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('--kills', type=int, default=20, help='how many processes are killed (default: 20)')
+    parser.add_argument('--seed', type=int, default=0, help='of their moments (default: 0)')
+    parser.add_argument('--data', type=Path, help='pictures (default: forty portraits, drawn for this)')
+    parser.add_argument('--epochs', type=int, help='of the run (default: two for each kill)')
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        os.environ['DEBLUR_VAE_CACHE'] = str(folder / 'cache')
+        if args.data is None:
+            from deblur_vae.portraits import write_portraits
+            args.data = write_portraits(folder / 'portraits', 40, progress=False)
+        try: found = storm(folder, args.data.resolve(), args.kills, args.seed, args.epochs or 2 * args.kills)
+        except RuntimeError as error: found = [str(error)]
+    print('\n'.join(found) or f'{args.kills} kills: weights, best weights and history identical')
+    return 1 if found else 0
+
+
+if __name__ == '__main__': sys.exit(main())
