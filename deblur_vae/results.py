@@ -108,7 +108,7 @@ def plot_losses(
     for axis_format in (ax.yaxis.set_major_formatter, ax.yaxis.set_minor_formatter): axis_format('{x:.0f}')
     return fig
 
-# %% ../nbs/04_results.ipynb #ce708d6f
+# %% ../nbs/04_results.ipynb #c22eaff1
 def plot_quality(
     scores: dict[str, dict[str, np.ndarray]], # name of a method → its `score`
 ) -> plt.Figure:
@@ -125,7 +125,7 @@ def plot_quality(
     ax.set_xlabel('effective σ of the blur, pixels'); ax.set_ylabel('PSNR, dB'); ax.legend()
     return fig
 
-
+# %% ../nbs/04_results.ipynb #cab6a777
 def plot_time(
     histories: dict[str, list[dict]], # name → epochs with `train_seconds`, `val_psnr` and `val_psnr_blurred`
 ) -> plt.Figure:
@@ -139,7 +139,7 @@ def plot_time(
     ax.plot([], [], 'k--', lw=1, label='doing nothing'); ax.legend()
     return fig
 
-
+# %% ../nbs/04_results.ipynb #ad3736ac
 def triptychs(
     restore: Callable[[Tensor], Tensor], # see `score`
     dataset, # of `(picture, attributes)`

@@ -1,9 +1,11 @@
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from kill_storm import Forked
 
 from deblur_vae.cli import main
 from deblur_vae.portraits import write_portraits
@@ -50,3 +52,17 @@ def refuses(tmp_path, monkeypatch, capsys):
         assert code == 2 and line.startswith('deblur-vae: ') and all('%|' in bar for bar in bars), err
         for word in words: assert word in line
     return check
+
+
+@pytest.fixture
+def launch(tmp_path):
+    "Starts the command beside the test; whatever still runs at its end is killed."
+    started = []
+
+    def start(*argv, **options) -> Forked:
+        started.append(Forked(argv, tmp_path / f'said-{len(started)}.txt', **options))
+        return started[-1]
+    yield start
+    for command in started:
+        if command.running(): command.send(signal.SIGKILL)
+        command.wait()

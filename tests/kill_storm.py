@@ -6,6 +6,7 @@ trains once in peace and once through a storm of SIGKILLs, and compares weights,
 """
 import argparse
 import json
+import math
 import multiprocessing
 import os
 import random
@@ -50,10 +51,13 @@ class Command:
 def run_command(argv: list[str], log: str, environ: dict, limit: int | None) -> None:
     "In a forked process: `argv` as its command line, files of at most `limit` bytes."
     import resource
+    import threading
 
     import torch
+    from tqdm import tqdm
 
     from deblur_vae.cli import main
+    tqdm.set_lock(threading.RLock())  # its own is shared between processes, and would outlive one that is killed
     for target in (1, 2): os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND), target)
     os.environ.update(environ)
     torch.set_num_threads(1)
@@ -118,7 +122,9 @@ def unlike(one: Path, other: Path) -> list[str]:
         a, b = (load_model(folder / name).state_dict() for folder in (one, other))
         found += [f'{name}: {key}' for key in a if not torch.equal(a[key], b[key])]
     a, b = map(untimed, map(read_history, (one, other)))
-    if a != b: found.append(f'history.jsonl: {len(a)} and {len(b)} entries, or their numbers')
+    if len(a) != len(b): found.append(f'history.jsonl: {len(a)} and {len(b)} entries')
+    found += [f"history.jsonl, epoch {x['epoch'] + 1}: {name} {x.get(name)} and {y.get(name)}"
+              for x, y in zip(a, b) for name in {**x, **y} if x.get(name) != y.get(name)]
     return found
 
 
@@ -126,30 +132,45 @@ def untimed(history: list[dict]) -> list[dict]:
     return [{name: value for name, value in entry.items() if not name.endswith('seconds')} for entry in history]
 
 
+def count_writes(path: Path, command: Command, most: float = math.inf, seconds: float = 600) -> int:
+    "Counts how often `path` is written, until that was `most` times, or `seconds` have passed, or the command has ended."
+    deadline, seen, count = time.monotonic() + seconds, stamp(path), 0
+    while count < most and time.monotonic() < deadline and command.running():
+        time.sleep(0.004)
+        if seen != (seen := stamp(path)): count += 1
+    return count
+
+
 def storm(folder: Path, data: Path, kills: int = 20, seed: int = 0, epochs: int = 40, start: type[Command] = Command) -> list[str]:
     "Trains in peace and under `kills` SIGKILLs, checks the folder after each; returns what differs in the end."
-    chance = random.Random(seed)
-    argv = lambda name: ['train', '--data', data, *SMALL, '--epochs', epochs, '--checkpoint-minutes', 0.0005, '--out', folder / name]
+    chance, run = random.Random(seed), folder / 'storm'
+    argv = lambda name: ['train', '--data', data, *SMALL, '--epochs', epochs, '--checkpoint-minutes', 0.0001, '--out', folder / name]
     began = time.monotonic()
     peace = start(argv('peace'), folder / 'peace.log')
     await_change(folder / 'peace' / 'last.pt', peace)
     loading, first = time.monotonic() - began, stamp(folder / 'peace' / 'last.pt')
+    writes = count_writes(folder / 'peace' / 'last.pt', peace)
     if peace.wait(600): raise RuntimeError(peace.said()[-2000:])
-    training = (stamp(folder / 'peace' / 'history.jsonl') - first) / 1e9
-    print(f'uninterrupted: {loading:.1f} s until the first checkpoint, {training:.1f} s from there to the last', flush=True)
+    pause = (stamp(folder / 'peace' / 'history.jsonl') - first) / 1e9 / writes
+    print(f'uninterrupted: first checkpoint after {loading:.1f} s, then {writes}, one every {1000 * pause:.0f} ms', flush=True)
 
-    run, reached, dealt = folder / 'storm', (0, 0), 0
-    while dealt < kills:
-        command = start([*argv('storm'), '--resume'], folder / 'storm.log')
-        before, early = stamp(run / 'last.pt'), chance.random() < 0.15
-        delay = chance.uniform(0, loading) if early else chance.uniform(0, 1.6 * training / kills)
-        if early or await_change(run / 'last.pt', command, before): time.sleep(delay)
-        if not command.running(): raise RuntimeError(f'the run ended before kill {dealt + 1}:\n{command.said()[-2000:]}')
+    reached, done = (0, 0), 0
+    for kill in range(1, kills + 1):
+        command, before = start([*argv('storm'), '--resume'], folder / 'storm.log'), stamp(run / 'last.pt')
+        if chance.random() < 0.15:
+            when, after = 'start', chance.uniform(0, loading)
+            count_writes(run / 'last.pt', command, 1, after)
+        else:
+            most = chance.randint(0, max(0, int(0.9 * writes * kill / kills) - done))
+            await_change(run / 'last.pt', command, before)
+            made, after = count_writes(run / 'last.pt', command, most), chance.uniform(0, 2 * pause)
+            when, done = f'checkpoint {made}', done + made
+            time.sleep(after)
+        if not command.running(): raise RuntimeError(f'the run ended before kill {kill}:\n{command.said()[-2000:]}')
         command.send(signal.SIGKILL)
-        if (code := command.wait()) != -signal.SIGKILL: raise RuntimeError(f'exit code {code} before kill {dealt + 1}')
-        dealt, position = dealt + 1, loadable(run)
-        when = f"{delay:.2f} s after {'the start' if early else 'the first checkpoint'}"
-        print(f'kill {dealt:2}: {when:37} checkpoint at epoch {position[0] + 1}, step {position[1]}', flush=True)
+        if (code := command.wait()) != -signal.SIGKILL: raise RuntimeError(f'exit code {code} before kill {kill}')
+        position = loadable(run)
+        print(f'kill {kill:2}: {after:6.3f} s after its {when:14} run at epoch {position[0] + 1}, step {position[1]}', flush=True)
         if position < reached: raise RuntimeError(f'the checkpoint fell back from {reached} to {position}')
         reached = position
     last = start([*argv('storm'), '--resume'], folder / 'storm.log')
