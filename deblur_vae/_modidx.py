@@ -91,6 +91,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '', 'doc_host': '', 'git_url
                                        'deblur_vae.checkpoint.load_checkpoint': ( 'checkpoint.html#load_checkpoint',
                                                                                   'deblur_vae/checkpoint.py'),
                                        'deblur_vae.checkpoint.log_epoch': ('checkpoint.html#log_epoch', 'deblur_vae/checkpoint.py'),
+                                       'deblur_vae.checkpoint.picture_names': ('checkpoint.html#picture_names', 'deblur_vae/checkpoint.py'),
                                        'deblur_vae.checkpoint.read_history': ('checkpoint.html#read_history', 'deblur_vae/checkpoint.py'),
                                        'deblur_vae.checkpoint.save_checkpoint': ( 'checkpoint.html#save_checkpoint',
                                                                                   'deblur_vae/checkpoint.py'),

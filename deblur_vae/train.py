@@ -213,19 +213,20 @@ def shown_epochs(epochs: int, inferences: int) -> set[int]:
     interval = max(1, epochs // max(1, inferences))
     return {0, *range(interval - 1, epochs, interval)} if inferences else set()
 
-# %% ../nbs/03_train.ipynb #dd4209d3
+# %% ../nbs/03_train.ipynb #a50c1d46
 def one_epoch(run: Run, val_loader, epochs, signals, between, seed, metrics) -> tuple[dict, tuple[Tensor, Tensor, Tensor] | None]:
     "Training and validation of the epoch `run` has got to: its entry in the history, and some pictures."
-    rate, kl_weight = run.optimizer.param_groups[0]['lr'], kl_anneal_function(run.epoch, 0, epochs // 2)
+    kl_weight = kl_anneal_function(run.epoch, 0, epochs // 2)
+    if not run.losses: run.rate = run.optimizer.param_groups[0]['lr']
     train_loss = train_epoch(run, kl_weight, signals, between, desc=f'Epoch {run.epoch + 1}/{epochs}')
     train_seconds = run.lap()
     with signals.released():
         means, pictures = validate(run.best(), val_loader, kl_weight, run.accelerator.device, seed, run.recipe.loss, metrics,
                                    run.accelerator.autocast)
-    return dict(epoch=run.epoch, kl_weight=kl_weight, lr=rate, train_loss=train_loss, train_seconds=train_seconds, seconds=run.lap(),
+    return dict(epoch=run.epoch, kl_weight=kl_weight, lr=run.rate, train_loss=train_loss, train_seconds=train_seconds, seconds=run.lap(),
                 **{f'val_{name}': mean for name, mean in means.items()}), pictures
 
-# %% ../nbs/03_train.ipynb #e6f55e85
+# %% ../nbs/03_train.ipynb #cc17446e
 def train_vae_deblur(
     model: nn.Module, # returns `(recon, mu, logvar)` for blurred pictures and noise; see `Run`
     train_loader: DataLoader, # of `(picture, attributes)`, pictures [B,3,H,W] in [0,1]
@@ -250,7 +251,7 @@ def train_vae_deblur(
     accelerator = make_accelerator(device, recipe.precision, recipe.accumulate, recipe.compile)
     if accelerator.device.type == 'cpu': keep_memory()
     run = Run(model, optimizer, train_loader, accelerator, recipe, scheduler, seed)
-    folder = RunFolder(log_dir, run, describe_run(run, val_loader, epochs, seed, **(settings or {})), checkpoint_minutes)
+    folder = RunFolder(log_dir, run, val_loader, describe_run(run, val_loader, epochs, seed, **(settings or {})), checkpoint_minutes)
     with folder.opened(resume), Signals() as signals, guarded(run, folder):
         while run.epoch < epochs:
             entry, pictures = one_epoch(run, val_loader, epochs, signals, folder.between, seed, metrics)

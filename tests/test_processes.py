@@ -21,7 +21,8 @@ def halves(drawn, tmp_path_factory):
     "Forty pictures to train on and seventeen to validate on, and a batch of seven: nothing divides by two, nor by seven."
     folder = tmp_path_factory.mktemp('val')
     for path in sorted((drawn / 'img_align_celeba').iterdir())[:17]: shutil.copy(path, folder)
-    return ['train', '--data', drawn, '--val-data', folder, *SMALL, '--batch-size', 7, '--epochs', EPOCHS]
+    recipe = ['--batch-size', 7, '--epochs', EPOCHS, '--lr', 1e-3, '--clip', 7000]  # clips about four steps of five
+    return ['train', '--data', drawn, '--val-data', folder, *SMALL, *recipe]
 
 
 @pytest.fixture(scope='module')
@@ -90,7 +91,9 @@ def children(pid: int) -> list[int]:
 
 @pytest.mark.skipif(not os.path.isdir('/proc'), reason='workers are found in /proc')
 def test_a_worker_is_killed(halves, alone, launch, tmp_path):
-    "A real launch (by `torchrun`: `accelerate launch --cpu` starts one process only), whose second worker is killed: all end, a line says where to go on, and one process finishes the run."
+    """A real launch whose second worker is killed: all end, a line says where to go on, and one process finishes the run.
+
+    By torchrun, because `accelerate launch --cpu` starts one process whatever `--num_processes` says."""
     run, port = tmp_path / 'run', str(free_port())
     argv = [sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node', '2', '--master_port', port,
             '-m', 'deblur_vae.cli', *halves, '--out', run]

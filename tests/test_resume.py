@@ -24,11 +24,12 @@ EPOCHS, STEPS = 3, 4
 
 
 class Watched:
-    "The loss, which notes what it was in training, and sends this process a signal at call number `stop`, validation or not."
-    def __init__(self, stop: int | None = None, number: int = signal.SIGINT, validation: bool = False):
-        self.stop, self.number, self.validation, self.calls, self.losses = stop, number, validation, 0, []
+    "The loss, which notes what it was in training, and sends this process a signal at call number `stop`, or raises at once."
+    def __init__(self, stop: int | None = None, number: int = signal.SIGINT, validation: bool = False, dies: bool = False):
+        self.stop, self.number, self.validation, self.dies, self.calls, self.losses = stop, number, validation, dies, 0, []
 
     def __call__(self, *args) -> torch.Tensor:
+        if self.dies: raise MemoryError
         loss, training = loss_function(*args), torch.is_grad_enabled()
         if training: self.losses.append(loss.item())
         if training != self.validation:
@@ -133,6 +134,15 @@ def test_order_by_the_global_generator(check_stops, at):
 @pytest.mark.parametrize('loaders, at', [(own_order, 1), (global_order, 4)])
 def test_stopped_in_validation(check_stops, loaders, at):
     check_stops([dict(stop=at, validation=True, number=signal.SIGTERM)], loaders=loaders)
+
+
+@pytest.mark.parametrize('loaders', [own_order, global_order])
+def test_lost_again_before_its_next_checkpoint(tmp_path, peace, loaders):
+    "Resumed within the second epoch, a run dies at its first step, and is resumed once more."
+    with pytest.raises(Stopped): attempt(tmp_path, Watched(STEPS + 2), loaders=loaders)
+    with pytest.raises(MemoryError): attempt(tmp_path, Watched(dies=True), loaders=loaders)
+    folder, expected, _ = peace(loaders=loaders)
+    check_same(folder, tmp_path, *attempt(tmp_path, Watched(), loaders=loaders), expected)
 
 
 def test_back_to_the_best(tmp_path, peace):

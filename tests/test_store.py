@@ -203,7 +203,7 @@ def test_unlike_sizes_leave_nothing(own, cache):
 def test_interrupt_leaves_nothing(faces, cache, monkeypatch):
     "Ctrl-C ends a build in the time of a few pictures, and no thread works on."
     monkeypatch.setattr(os, 'cpu_count', lambda: 4)
-    monkeypatch.setattr(deblur_vae.store, 'CHUNK', 4)
+    monkeypatch.setattr(deblur_vae.store, 'CHUNK', 1)
     seen = []
 
     def slow(image):
