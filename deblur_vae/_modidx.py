@@ -142,6 +142,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '', 'doc_host': '', 'git_url
                                     'deblur_vae.compute.make_loaders': ('compute.html#make_loaders', 'deblur_vae/compute.py'),
                                     'deblur_vae.compute.native_bf16': ('compute.html#native_bf16', 'deblur_vae/compute.py'),
                                     'deblur_vae.compute.order_generator': ('compute.html#order_generator', 'deblur_vae/compute.py'),
+                                    'deblur_vae.compute.pictures_only': ('compute.html#pictures_only', 'deblur_vae/compute.py'),
                                     'deblur_vae.compute.processes': ('compute.html#processes', 'deblur_vae/compute.py'),
                                     'deblur_vae.compute.share': ('compute.html#share', 'deblur_vae/compute.py')},
             'deblur_vae.data': { 'deblur_vae.data.CelebADataset': ('data.html#celebadataset', 'deblur_vae/data.py'),

@@ -4,11 +4,12 @@
 
 # %% auto #0
 __all__ = ['best_device', 'cpu_abilities', 'native_bf16', 'fast_layout', 'keep_memory', 'make_accelerator', 'processes',
-           'describe', 'order_generator', 'SharedBatches', 'share', 'make_loaders']
+           'describe', 'order_generator', 'SharedBatches', 'pictures_only', 'share', 'make_loaders']
 
 # %% ../nbs/06_compute.ipynb #a82b8c69
 import ctypes
 from collections.abc import Iterator
+from functools import partial
 from itertools import islice
 
 import torch
@@ -97,17 +98,21 @@ class SharedBatches:
             if len(batch) >= self.world: yield batch[self.rank::self.world]  # a last batch too small to share is left out
 
 
+def pictures_only(collate, items: list) -> Tensor:
+    "A batch of the pictures in `items`, without what comes with them."
+    return collate([x for x, *_ in items]) if collate is default_collate else collate(items)[0]
+
+
 def share(
     loader: DataLoader, # of `(picture, attributes)`; its batch is the batch of all processes together
     accelerator: Accelerator,
     skip: int = 0, # batches that have been seen before
 ) -> DataLoader: # of pictures alone, on the device
     "What of `loader` falls to this process."
-    state, collate = accelerator.state, loader.collate_fn
+    state = accelerator.state
     if state.num_processes > 1: synchronize_rng_state(RNGType.GENERATOR, order_generator(loader))
-    pictures = lambda items: collate([x for x, *_ in items]) if collate is default_collate else collate(items)[0]
     batches = SharedBatches(loader.batch_sampler, state.process_index, state.num_processes, skip)
-    mine = DataLoader(loader.dataset, batch_sampler=batches, collate_fn=pictures, num_workers=loader.num_workers,
+    mine = DataLoader(loader.dataset, batch_sampler=batches, collate_fn=partial(pictures_only, loader.collate_fn), num_workers=loader.num_workers,
                       pin_memory=loader.pin_memory, generator=loader.generator)
     return prepare_data_loader(mine, accelerator.device, num_processes=1, process_index=0, put_on_device=True)
 
