@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['picture_names', 'fingerprint', 'settings_of', 'versions', 'describe_run', 'RunState', 'save_checkpoint',
            'load_checkpoint', 'differences', 'state_to_resume', 'Stopped', 'Signals', 'write_json', 'read_history',
-           'log_epoch', 'clear', 'write_epoch', 'TrainingError', 'RunFolder', 'guarded']
+           'log_epoch', 'clear', 'write_epoch', 'TrainingError', 'check_finite', 'RunFolder', 'guarded']
 
 # %% ../nbs/07_checkpoint.ipynb #b637efc6
 import hashlib
@@ -231,17 +231,23 @@ def write_epoch(folder: Path, model: nn.Module, state: dict) -> None:
     if 'best' in kinds: save_checkpoint(folder / 'best.pt', state)
     write_json(folder / 'history.jsonl', *history)
 
-# %% ../nbs/07_checkpoint.ipynb #d7ed1832
+# %% ../nbs/07_checkpoint.ipynb #d12db767
 class TrainingError(RuntimeError):
     "Training cannot go on; the message is one line: what happened, where, and what to do."
 
 
+def check_finite(model: nn.Module, where: str) -> None:
+    "Raises `TrainingError` if a weight of `model` is no number."
+    if not all(weight.isfinite().all() for weight in model.state_dict().values()):
+        raise TrainingError(f'the weights are no numbers any more in {where}')
+
+# %% ../nbs/07_checkpoint.ipynb #a72665ca
 class RunFolder:
     "Keeps the record of a run in a folder. Only the main process writes."
     def __init__(self, folder: str | Path, run, val_loader, config: dict, minutes: float = 10):
         self.folder, self.run, self.config, self.minutes = Path(folder), run, config, minutes
         self.split = dict(train=picture_names(run.loader.dataset), val=picture_names(val_loader.dataset))
-        self.main, self.saved, self.saved_at = run.accelerator.is_main_process, 0.0, None
+        self.main, self.saved, self.saved_at = run.accelerator.is_main_process, 0.0, 'the last that the main process wrote'
 
     @contextmanager
     def opened(self, which: str | None = None) -> Iterator[None]: # 'last' or 'best' to resume
@@ -250,21 +256,19 @@ class RunFolder:
         if state: self.run.restore(state)
         if not self.main: yield; return
         if not state: clear(self.folder)
-        write_json(self.folder / 'config.json', self.config)
-        write_json(self.folder / 'split.json', self.split)
+        for name, content in (('config', self.config), ('split', self.split)): write_json(self.folder / f'{name}.json', content)
         self.save()
-        if self.run.history and not self.run.losses: write_epoch(self.folder, self.run.best(), self.state())
         with SummaryWriter(str(self.folder), purge_step=self.run.epoch) as self.writer: yield
 
-    def state(self) -> dict: return dict(self.run.state(), config=self.config)
-
     def save(self) -> None:
-        "The full state into `last.pt`."
+        "The full state into `last.pt`; at the end of an epoch, also what is derived from it."
         if not self.main: return
-        if not all(weight.isfinite().all() for weight in self.run.network.state_dict().values()):
-            raise TrainingError(f'the weights are no numbers any more in epoch {self.run.epoch + 1}, step {len(self.run.losses)}')
-        save_checkpoint(self.folder / 'last.pt', self.state())
-        self.saved, self.saved_at = time.monotonic(), f'epoch {self.run.epoch + 1}, step {len(self.run.losses)}'
+        where = f'epoch {self.run.epoch + 1}, step {len(self.run.losses)}'
+        check_finite(self.run.network, where)
+        state = self.run.state() | dict(config=self.config)
+        save_checkpoint(self.folder / 'last.pt', state)
+        if self.run.history and not self.run.losses: write_epoch(self.folder, self.run.best(), state)
+        self.saved, self.saved_at = time.monotonic(), where
 
     def between(self) -> None:
         "A checkpoint, if the last one is older than it should be."
@@ -274,26 +278,22 @@ class RunFolder:
         "Checkpoint, weights, history and TensorBoard after an epoch."
         if not self.main: return
         self.save()
-        write_epoch(self.folder, self.run.best(), self.state())
         log_epoch(self.writer, entry, pictures)
         if figure: self.writer.add_figure('Validation/Triptych', figure, entry['epoch'])
 
-    def advice(self) -> str:
-        "Where the last good checkpoint is."
-        return f'the last good checkpoint is {self.folder}/last.pt ({self.saved_at})' if self.saved_at else f'see {self.folder}'
-
-# %% ../nbs/07_checkpoint.ipynb #a2cb01c1
+# %% ../nbs/07_checkpoint.ipynb #b8e60bfa
 @contextmanager
 def guarded(run, folder: RunFolder) -> Iterator[None]:
     "A checkpoint when the run is stopped, and errors that say where it can be taken up again."
+    advice = lambda: f'the last good checkpoint is {folder.folder}/last.pt ({folder.saved_at})'
     try: yield
     except Stopped:
         folder.save()
         raise
     except TrainingError as error:
-        raise TrainingError(f'{error}; {folder.advice()}: start anew with a lower learning rate, or with clipping') from None
+        raise TrainingError(f'{error}; {advice()}: start anew with a lower learning rate, or with clipping') from None
     except RuntimeError as error:
         if run.accelerator.num_processes == 1: raise
-        raise TrainingError(f'another process of this run is gone ({str(error).splitlines()[0][:200]}); {folder.advice()}: '
+        raise TrainingError(f'another process of this run is gone ({str(error).splitlines()[0][:200]}); {advice()}: '
                             'start all of them again to resume it') from error
     finally: run.network = run.accelerator.unwrap_model(run.model, keep_fp32_wrapper=False)
