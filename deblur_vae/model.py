@@ -111,7 +111,7 @@ def sample_posterior(
     if isinstance(noise, torch.Generator): noise = torch.randn(std.shape, generator=noise, device=noise.device, dtype=std.dtype)
     return mu + std * noise.to(std.device)
 
-# %% ../nbs/01_model.ipynb #cec9621a
+# %% ../nbs/01_model.ipynb #ac42af50
 class VAE_UNet(nn.Module):
     'The whole network, from blurry pictures `[B, 3, H, W]` in [0, 1] to sharp ones.'
     reparameterize = staticmethod(sample_posterior)
@@ -129,6 +129,10 @@ class VAE_UNet(nn.Module):
         *features, mu, logvar = self.encoder(x)
         decoded = self.decoder(self.reparameterize(mu, logvar, noise), *features)
         return x + decoded if self.config['residual'] else decoded, mu, logvar
+
+    def latent_shape(self, height: int, width: int) -> tuple[int, ...]:
+        'Shape of the noise that one picture takes.'
+        return (self.config['latent_dim'],)
 
     @torch.no_grad()
     def restore(self, x: Tensor) -> Tensor:
@@ -165,27 +169,25 @@ def save_model(
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     write_beside(Path(path), save(tensors, metadata=header))
 
-# %% ../nbs/01_model.ipynb #b4c7be31
-def read_safetensors(path: Path) -> tuple[dict, Mapping[str, Tensor]]:
-    'Configuration and weights from a file of `save_model`; a `ValueError` for any other file.'
+# %% ../nbs/01_model.ipynb #fe9c811b
+def read_safetensors(path: Path) -> tuple[str, dict, Mapping[str, Tensor]]:
+    'Class, configuration and weights from a file of `save_model`; a `ValueError` for any other file.'
     try:
         with safe_open(path, framework='pt') as file:
             header = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}
     except SafetensorError as error:
         raise ValueError(f'{path}: not a safetensors file, or only a part of one ({error})') from error
-    if header.get('class') != 'VAE_UNet' or 'config' not in header:
-        kind = header.get('class', 'something else')
-        raise ValueError(f'{path}: holds {kind}, not a VAE_UNet kept by save_model')
+    if not {'class', 'config'} <= header.keys(): raise ValueError(f'{path}: holds something else, not a network kept by save_model')
     try:
         config = json.loads(header['config'])
     except ValueError as error:
         raise ValueError(f'{path}: the configuration in its header is not JSON ({error})') from error
-    return config, tensors
+    return header['class'], config, tensors
 
-# %% ../nbs/01_model.ipynb #da066c37
-def read_state_dict(path: Path) -> tuple[dict, Mapping[str, Tensor]]:
-    "Configuration and weights from a `state_dict` kept by `torch.save`, as the post's code would keep it."
+# %% ../nbs/01_model.ipynb #f3f353e0
+def read_state_dict(path: Path) -> tuple[str, dict, Mapping[str, Tensor]]:
+    "Class, configuration and weights from a `state_dict` kept by `torch.save`, as the post's code would keep it."
     try:
         tensors = torch.load(path, map_location='cpu', weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
@@ -195,29 +197,32 @@ def read_state_dict(path: Path) -> tuple[dict, Mapping[str, Tensor]]:
         rows = {name: tensors[f'encoder.{name}.weight'].shape[0] for name in ('fc_mu', 'enc1.0')}
     except (KeyError, TypeError, AttributeError, IndexError) as error:
         raise ValueError(f'{path}: not the state_dict of a VAE_UNet: no fc_mu or enc1 in it') from error
-    return dict(latent_dim=rows['fc_mu'], width=rows['enc1.0']), tensors
+    return 'VAE_UNet', dict(latent_dim=rows['fc_mu'], width=rows['enc1.0']), tensors
 
-# %% ../nbs/01_model.ipynb #fa62b804
-def check_shapes(path: Path, model: VAE_UNet, tensors: Mapping[str, Tensor]) -> None:
+# %% ../nbs/01_model.ipynb #dc1161b5
+def check_shapes(path: Path, model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     'A `ValueError` that names the first tensor that is missing, of another shape or not of this model.'
     needed = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
     found = {name: list(getattr(tensor, 'shape', ())) for name, tensor in tensors.items()}
     for name in {**needed, **found}:
         if found.get(name) == needed.get(name): continue
         raise ValueError(f'{path}: {name} is {found.get(name, "missing")} in the file and '
-                         f'{needed.get(name, "missing")} in VAE_UNet with {model.config}')
+                         f'{needed.get(name, "missing")} in {type(model).__name__} with {model.config}')
 
-# %% ../nbs/01_model.ipynb #af9b9a1d
+# %% ../nbs/01_model.ipynb #fa31b89a
 def load_model(
     path: str | Path, # a file of `save_model`, or a `.pt` or `.pth` file with the post's state_dict
     device: str | torch.device = 'cpu', # where the model shall be
-) -> VAE_UNet: # in evaluation mode, with float32 weights
+    kinds: tuple[type, ...] = (VAE_UNet,), # classes that it may be of
+) -> nn.Module: # in evaluation mode, with float32 weights
     'Build a model from its file alone. `FileNotFoundError` or `ValueError`, in one line, if that cannot be.'
     path = Path(path)
     if not path.is_file(): raise FileNotFoundError(f'{path}: no such file')
-    config, tensors = (read_state_dict if path.suffix in ('.pt', '.pth') else read_safetensors)(path)
+    name, config, tensors = (read_state_dict if path.suffix in ('.pt', '.pth') else read_safetensors)(path)
+    known = {kind.__name__: kind for kind in kinds}
+    if name not in known: raise ValueError(f'{path}: holds {name}, not {" or ".join(known)}')
     try:
-        with torch.device('meta'): model = VAE_UNet(**config)
+        with torch.device('meta'): model = known[name](**config)
     except (TypeError, ValueError, RuntimeError) as error:
         raise ValueError(f'{path}: no model can be built from its header {config} ({error})') from error
     check_shapes(path, model, tensors)
