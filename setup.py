@@ -28,7 +28,7 @@ setup(
     include_package_data=True,
     python_requires='>=' + cfg['min_python'],
     install_requires=cfg['requirements'].split(),
-    extras_require={'dev': cfg['dev_requirements'].split()},
+    extras_require={name: cfg[f'{name}_requirements'].split() for name in ('dev', 'onnx')},
     entry_points={'console_scripts': cfg['console_scripts'].split('\n')},
     zip_safe=False,
 )

@@ -231,7 +231,7 @@ def write_epoch(folder: Path, model: nn.Module, state: dict) -> None:
     if 'best' in kinds: save_checkpoint(folder / 'best.pt', state)
     write_json(folder / 'history.jsonl', *history)
 
-# %% ../nbs/12_checkpoint.ipynb #d12db767
+# %% ../nbs/12_checkpoint.ipynb #f64f2c15
 class TrainingError(RuntimeError):
     "Training cannot go on; the message is one line: what happened, where, and what to do."
 

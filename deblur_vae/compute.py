@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['best_device', 'cpu_abilities', 'native_bf16', 'fast_layout', 'keep_memory', 'make_accelerator', 'processes',
-           'describe', 'order_generator', 'SharedBatches', 'pictures_only', 'share', 'make_loaders']
+           'part_from_others', 'describe', 'order_generator', 'SharedBatches', 'pictures_only', 'share', 'make_loaders']
 
 # %% ../nbs/11_compute.ipynb #a82b8c69
 import ctypes
@@ -51,7 +51,7 @@ def keep_memory() -> bool:
     except (AttributeError, OSError, TypeError): return False
     return bool(mallopt(mmap_max, 0) and mallopt(trim_threshold, -1))
 
-# %% ../nbs/11_compute.ipynb #dd0567a7
+# %% ../nbs/11_compute.ipynb #d0b9abe9
 def make_accelerator(
     device: torch.device | str, # where to train; several processes get one device of that kind each
     precision: str = 'auto', # of the convolutions: 'float32', 'bf16', or 'auto': bf16 where it is native
@@ -71,6 +71,11 @@ def make_accelerator(
 def processes() -> int:
     "How many processes train together; 1 before any `Accelerator` is made."
     return PartialState().num_processes if PartialState._shared_state else 1
+
+
+def part_from_others() -> None:
+    "Ends the group of processes that train together, if there is one."
+    if processes() > 1: PartialState().destroy_process_group()
 
 
 def describe(accelerator: Accelerator) -> str:

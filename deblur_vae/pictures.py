@@ -7,7 +7,7 @@ __all__ = ['LAYOUT', 'MAX_PIXELS', 'FORMATS', 'SIGNATURES', 'lock', 'CLEAR', 'DE
            'pixel_limit', 'decode', 'check_file', 'read_image', 'format_of', 'fit', 'coding', 'options', 'encode',
            'refuse_existing', 'write_image', 'find_pictures', 'out_path', 'plan', 'enhance_file', 'enhance_files']
 
-# %% ../nbs/09_pictures.ipynb #d289da40
+# %% ../nbs/09_pictures.ipynb #acf9c402
 import glob
 import os
 import re
@@ -29,9 +29,9 @@ from tqdm.auto import tqdm
 
 from .data import PICTURES, DataError, list_pictures
 from .model import write_beside
-from .tiles import deep_png, plain_tiff, joined, raw_mode, read_deep, side_by_side, to_arrays, to_image, upright
+from .pixels import deep_png, joined, plain_tiff, raw_mode, read_deep, side_by_side, to_arrays, to_image, upright
 
-# %% ../nbs/09_pictures.ipynb #b9f65116
+# %% ../nbs/09_pictures.ipynb #e50b31d7
 @dataclass
 class Picture:
     "A picture file: its pixels, upright, and all that has to be written with them again."
@@ -45,7 +45,7 @@ class Picture:
     coding: dict[str, Any] = field(default_factory=dict) # how its own format was told to store it
     notes: list[str] = field(default_factory=list) # what the reader left out or changed, one line each
 
-
+# %% ../nbs/09_pictures.ipynb #a9966fc6
 LAYOUT = {*range(254, 260), 262, 266, 273, 274, *range(277, 282), 284, 292, 293, 301, *range(317, 326), 330,
           *range(336, 342), 347, *range(512, 533), 700, 34675}  # tags of EXIF and TIFF that describe the file, not the picture
 
@@ -79,7 +79,7 @@ def one_line(error: BaseException) -> str:
     "The message of any exception in one line of at most 200 characters."
     return ' '.join(str(error).split())[:200] or type(error).__name__
 
-# %% ../nbs/09_pictures.ipynb #e11c754f
+# %% ../nbs/09_pictures.ipynb #dc903e6b
 MAX_PIXELS = 178_956_970  # the size from which Pillow refuses: twice its MAX_IMAGE_PIXELS
 FORMATS = ('JPEG', 'MPO', 'PNG', 'WEBP', 'TIFF', 'BMP', 'DIB', 'GIF', 'PPM', 'JPEG2000', 'AVIF', 'TGA')
 SIGNATURES = (b'\xff\xd8\xff', b'\x89PNG', b'RIFF', b'II*\0', b'MM\0*', b'BM', b'GIF8')
@@ -96,12 +96,13 @@ def pixel_limit(max_pixels: int) -> Iterator[None]:
         try: yield
         finally: Image.MAX_IMAGE_PIXELS = before
 
-
+# %% ../nbs/09_pictures.ipynb #c356e9c7
 def decode(path: Path) -> Picture:
     "The picture at `path`. Raises whatever Pillow raises for bytes that are none."
     Image.init()
     with Image.open(path, formats=[name for name in FORMATS if name in Image.OPEN]) as image:
         raw, frames, coding = raw_mode(image), getattr(image, 'n_frames', 1), {}
+        deep_ppm = image.format == 'PPM' and isinstance(image.tile[0][3], tuple) and image.tile[0][3][-1] > 255
         image.load()
         keep, orientation, notes = labels(image)
         clear = image.info.get('transparency') is not None
@@ -112,7 +113,7 @@ def decode(path: Path) -> Picture:
             coding['progressive'] = 'progressive' in image.info
         if image.format == 'TIFF': coding = dict(compression=image.info.get('compression'))
     if frames > 1: notes.append(f'it is animated or has several pages: only the first of {frames} is taken')
-    if ';16' in raw and pixels.dtype == np.uint8: notes.append('its 16 bits are read as 8')
+    if (';16' in raw or deep_ppm) and pixels.dtype == np.uint8: notes.append('its 16 bits are read as 8')
     if image.mode not in ('1', 'L', 'LA', 'La', 'P', 'PA', 'RGB', 'RGBA', 'RGBa', 'RGBX') and pixels.shape[2] == 3:
         notes.append(f'its colours are {image.mode} and become RGB')
         keep.pop('icc_profile', None)
@@ -133,7 +134,7 @@ def check_file(path: Path) -> None:
     except PermissionError: raise DataError(f'{path} may not be read: change its permissions') from None
     except (OSError, ValueError) as error: raise DataError(f'{path!s:.200} cannot be read: {one_line(error)}'.replace('\0', '?')) from None
 
-
+# %% ../nbs/09_pictures.ipynb #f769861f
 def read_image(path: str | Path, max_pixels: int | None = None) -> Picture:
     """The picture at `path`, if it has no more than `max_pixels` (None: `MAX_PIXELS`). Raises `DataError`, in one line, for all
     that is not a whole picture."""
@@ -153,7 +154,7 @@ def read_image(path: str | Path, max_pixels: int | None = None) -> Picture:
                         f'{path} is not a picture that Pillow can read: convert it to PNG or JPEG') from error
     except Exception as error: raise DataError(f'{path} is damaged or cut short ({one_line(error)}): get it again') from error
 
-# %% ../nbs/09_pictures.ipynb #b7a46629
+# %% ../nbs/09_pictures.ipynb #dceab884
 CLEAR, DEEP = {'PNG', 'TIFF', 'WEBP', 'GIF', 'JPEG2000', 'AVIF', 'TGA'}, {'PNG': deep_png, 'TIFF': plain_tiff}
 
 
@@ -181,7 +182,7 @@ def fit(bands: np.ndarray, clear: bool, name: str) -> tuple[np.ndarray, list[str
     if name == 'GIF': notes.append('GIF holds 256 colours: -o NAME.png keeps them all')
     return bands, notes
 
-
+# %% ../nbs/09_pictures.ipynb #f4369f98
 def coding(picture: Picture, name: str) -> dict[str, Any]:
     "How format `name` is told to store the picture: as the source was stored, or with quality 95, or without loss."
     told = {'JPEG': picture.coding if 'qtables' in picture.coding else dict(quality=95, subsampling=0), 'AVIF': dict(quality=95),
@@ -267,7 +268,7 @@ def plan(paths: list[Path], out: str | Path | None = None) -> dict[Path, Path]:
         if other != path: raise DataError(f'{place} would be the result of {path}, but it belongs to {other}: enhance them one by one')
     return places
 
-# %% ../nbs/09_pictures.ipynb #c6cc2675
+# %% ../nbs/09_pictures.ipynb #caf63f21
 def enhance_file(path: Path, place: Path, restore: Callable, force: bool, compare: bool, max_pixels: int | None) -> list[str]:
     "One picture read, restored and written, and if wanted NAME-compare. Returns notes; raises `DataError` in one line."
     beside = place.with_name(place.stem.removesuffix('-enhanced') + '-compare' + place.suffix)
@@ -290,8 +291,8 @@ def enhance_files(paths: list[Path], out: str | Path | None, restore: Callable[[
     failures, say = [], partial(tqdm.write, file=sys.stderr)
     for path, place in tqdm(plan(paths, out).items(), unit='picture', disable=len(paths) < 2):
         try:
-            for note in enhance_file(path, place, restore, force, compare, max_pixels): say(f'{path}: {note}')
+            for note in enhance_file(path, place, restore, force, compare, max_pixels): say(f'deblur-vae: {path}: {note}')
         except DataError as error:
             failures.append((path, str(error)))
-            say(str(error))
+            say(f'deblur-vae: {error}')
     return failures

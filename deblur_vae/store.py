@@ -7,7 +7,7 @@ __all__ = ['INSTEAD', 'VERSION', 'CHUNK', 'describe', 'levels', 'decode', 'rando
            'write_pictures', 'Pixels', 'fits', 'collate', 'PictureStore', 'cache_folder', 'spread', 'fault', 'build',
            'open_store']
 
-# %% ../nbs/10_store.ipynb #bbfca2ba
+# %% ../nbs/10_store.ipynb #d6485280
 import errno
 import hashlib
 import json
@@ -33,10 +33,10 @@ from platformdirs import user_cache_path
 from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 from torchvision.transforms import Compose, ToTensor
-from torchvision.transforms.functional import to_tensor
+from torchvision.transforms import functional
 from tqdm.auto import tqdm
 
-from .data import DataError, PictureList, read_picture
+from .data import DataError, PictureList, read_picture, to_tensor
 
 # %% ../nbs/10_store.ipynb #dcfe86d1
 INSTEAD = 'do without the store (--no-store, or the data set itself in place of `open_store`)'
@@ -58,11 +58,11 @@ def levels(dataset: PictureList, index: int) -> np.ndarray: # uint8 [H,W,3]
     raise DataError(f'{dataset.files[index].decode()} is not a float tensor of 3 channels in steps of 1/255 from 0 to 1 after '
                     f'the transform {describe(dataset.transform)}, so bytes cannot hold it: {INSTEAD}')
 
-# %% ../nbs/10_store.ipynb #fa210a2e
+# %% ../nbs/10_store.ipynb #e34da984
 def decode(dataset: PictureList, index: int) -> np.ndarray: # uint8 [H,W,3]
     "As `levels`, but straight from Pillow's bytes if the transform ends with `ToTensor`."
     steps = dataset.transform.transforms if isinstance(dataset.transform, Compose) else [dataset.transform]
-    if steps and (steps[-1] is to_tensor or isinstance(steps[-1], ToTensor)):
+    if steps and (steps[-1] in (to_tensor, functional.to_tensor) or isinstance(steps[-1], ToTensor)):
         image = read_picture(dataset.root_dir / dataset.files[index].decode())
         for step in steps[:-1]: image = step(image)
         if isinstance(image, Image.Image) and image.mode == 'RGB': return np.asarray(image)

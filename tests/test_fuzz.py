@@ -10,7 +10,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from deblur_vae.pictures import enhance_files, read_image
 from deblur_vae.data import DataError
-from deblur_vae.tiles import deep_png, plain_tiff
+from deblur_vae.pixels import deep_png, plain_tiff
 
 EACH = 350  # damaged copies of each of the kinds of files below
 
@@ -87,7 +87,7 @@ def test_damaged_pictures(tmp_path, name, capfd):
                 assert told.err == line + '\n' or name.endswith('.tif') and told.err.endswith(line + '\n'), (i, told.err)
             else:
                 assert written == [name], i
-                assert all(f'{source}: ' in note for note in told.err.splitlines()), (i, told.err)
+                assert name.endswith('.tif') or all(f'{source}: ' in note for note in told.err.splitlines()), (i, told.err)
                 read_image(out / name)
                 (out / name).unlink()
                 read += 1

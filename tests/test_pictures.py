@@ -16,7 +16,7 @@ from PIL.PngImagePlugin import PngInfo
 import deblur_vae.pictures
 from deblur_vae.data import DataError
 from deblur_vae.pictures import MAX_PIXELS, Picture, enhance_files, find_pictures, out_path, plan, read_image, write_image
-from deblur_vae.tiles import deep_png, plain_tiff, joined
+from deblur_vae.pixels import deep_png, joined, plain_tiff
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile('sRGB')).tobytes()
 
@@ -220,6 +220,13 @@ def test_alpha(tmp_path, target, channels):
         assert 'white' in notes[0] and again.alpha is None and (again.pixels[:, 0] > 250).all()
         assert again.pixels.shape[2] == channels - 1 or target == 'bmp', 'a BMP of greys is a BMP with a palette'
     else: assert not notes and (again.alpha == bands[..., -1]).all()
+
+
+@pytest.mark.parametrize('header, notes', [('P6 1 1 65535', 1), ('P6 1 1 300', 1), ('P3 1 1 65535', 1), ('P6 1 1 255', 0), ('P5 1 3 65535', 0),
+                                           ('P3 1 1 255', 0), ('P1 1 3', 0), ('P4 1 3', 0)])
+def test_16_bit_colours_of_ppm_are_read_as_8_with_a_note(tmp_path, header, notes):
+    (tmp_path / 'a.ppm').write_bytes(header.encode() + b'\n' + (b'0 1 0 ' if header[1] in '13' else bytes(6)))
+    assert read_image(tmp_path / 'a.ppm').notes == ['its 16 bits are read as 8'] * notes
 
 
 @pytest.mark.parametrize('mode, channels, words', [('1', 1, None), ('L', 1, None), ('P', 3, None), ('CMYK', 3, 'CMYK'), ('I;16', 1, None)])

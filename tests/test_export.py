@@ -1,0 +1,202 @@
+"The exported network: small, the same numbers as PyTorch, refused in one line where it cannot be, and nothing left behind."
+import ast
+import json
+import os
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import deblur_vae.export
+from deblur_vae import __version__
+from deblur_vae.enhance import EnhanceVAE
+from deblur_vae.export import CLOSE, check_onnx, export_onnx, fingerprint, shrink, trial
+from deblur_vae.model import VAE_UNet
+
+for package in ('onnx', 'onnxscript', 'onnxruntime'):
+    pytest.importorskip(package, reason=f"{package} is not installed: pip install -e '.[onnx]'", exc_type=ImportError)
+
+WEB = set('''Add AveragePool Cast Clip Concat Conv DepthToSpace Div Einsum Log MatMul Mul Pad Reciprocal ReduceMean ReduceSum Reshape
+Resize Slice Softmax Split Sqrt Sub Transpose Unsqueeze'''.split())  # all in ONNX Runtime Web's table of operators for WebGPU
+SMALL = dict(latent_dim=4, widths=(8, 16, 16, 24), depths=(1, 1, 1, 1))
+
+
+@pytest.fixture(scope='module', autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def scrambled(seed, scale=0.05, **config):
+    "A network none of whose weights is zero."
+    with torch.random.fork_rng([]):
+        torch.manual_seed(seed)
+        model = EnhanceVAE(**config)
+        with torch.no_grad():
+            for weight in model.parameters(): weight += scale * torch.randn_like(weight)
+    return model.eval()
+
+
+@pytest.fixture(scope='module')
+def model(): return scrambled(0)
+
+
+@pytest.fixture(scope='module')
+def file(model, tmp_path_factory): return export_onnx(model, tmp_path_factory.mktemp('onnx') / 'new' / 'vae.onnx')
+
+
+@pytest.fixture(scope='module')
+def small(): return scrambled(1, 0.1, **SMALL)
+
+
+@pytest.fixture(scope='module')
+def small_file(small, tmp_path_factory): return export_onnx(small, str(tmp_path_factory.mktemp('onnx') / 'small.onnx'), tile=64)
+
+
+@pytest.fixture
+def again(small_file, monkeypatch):
+    "Lets `export_onnx` find its graph at once."
+    import onnx
+    monkeypatch.setattr('deblur_vae.export.traced', lambda network, side: onnx.load(small_file))
+
+
+def one_line(error): return '\n' not in str(error.value)
+
+
+def test_small_and_alone(file):
+    assert file.stat().st_size < 10e6 and os.listdir(file.parent) == ['vae.onnx']
+
+
+@pytest.mark.parametrize('seed', [0, 1])
+def test_as_pytorch(file, model, seed):
+    assert 0 < check_onnx(file, model, seed=seed) < CLOSE
+
+
+def test_as_pytorch_small(small_file, small):
+    assert max(check_onnx(small_file, small, 64, seed) for seed in range(5)) < CLOSE
+
+
+def test_trial_pictures():
+    pictures = trial(64, seed=3)
+    assert pictures.shape == (4, 3, 64, 64) and pictures.min() >= 0 and pictures.max() <= 1 and torch.equal(pictures, trial(64, seed=3))
+    assert not torch.equal(pictures, trial(64, seed=4)) and pictures[3].std((1, 2)).max() < 1e-6
+    assert pictures.diff(dim=3).abs().mean((1, 2, 3)).argsort().tolist() == [3, 1, 2, 0]
+
+
+def test_what_is_in_it(file, model):
+    import onnx
+    proto = onnx.load(file)
+    onnx.checker.check_model(proto, full_check=True)
+    about = {prop.key: prop.value for prop in proto.metadata_props}
+    assert json.loads(about['config']) == model.config and about['class'] == 'EnhanceVAE' and about['licence'] == 'Apache-2.0'
+    assert about['tile'] == '256' and about['overlap'] == '64' and about['version'] == __version__ and about['sha256'] == fingerprint(model)
+    assert {node.op_type for node in proto.graph.node} <= WEB and proto.opset_import[0].version == 18 and len(proto.opset_import) == 1
+    assert not any(node.doc_string or node.metadata_props for node in proto.graph.node)
+    assert b'deblur_vae/enhance' not in file.read_bytes() and b'.py' not in file.read_bytes()
+    assert max(np.prod(tensor.dims) for tensor in proto.graph.initializer) <= 512 * 256
+
+
+def test_weights_are_exact(file, model):
+    "Every weight that matters is found in the file, as float16 holds it."
+    import onnx
+    arrays = [onnx.numpy_helper.to_array(tensor) for tensor in onnx.load(file).graph.initializer]
+    stored = {np.sort(array.astype(np.float16), None).tobytes() for array in arrays if array.dtype.kind == 'f' and array.max() < 6e4}
+    missing = [name for name, weight in model.state_dict().items() if np.sort(weight.half().numpy(), None).tobytes() not in stored]
+    assert missing == []
+
+
+def test_shrink_keeps_what_float16_cannot_hold():
+    import onnx
+    arrays = dict(exact=np.full(300, 0.5, np.float32), fine=np.full(300, 0.1, np.float32), huge=np.full(300, 1e6, np.float32),
+                  whole=np.arange(300), few=np.full(3, 0.5, np.float32), idle=np.zeros(300, np.float32))
+    kinds = {'whole': onnx.TensorProto.INT64}
+    nodes = [onnx.helper.make_node('Identity', [name], [f'{name}.out']) for name in arrays if name != 'idle']
+    outputs = [onnx.helper.make_tensor_value_info(f'{name}.out', kinds.get(name, onnx.TensorProto.FLOAT), array.shape)
+               for name, array in arrays.items() if name != 'idle']
+    graph = onnx.helper.make_graph(nodes, 'test', [], outputs, [onnx.numpy_helper.from_array(a, name) for name, a in arrays.items()])
+    shrunk = shrink(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid('', 18)]))
+    assert [tensor.name for tensor in shrunk.graph.initializer] == ['exact.half', 'fine', 'huge', 'whole', 'few']
+    import onnxruntime
+    results = onnxruntime.InferenceSession(shrunk.SerializeToString()).run(None, {})
+    for name, result in zip(arrays, results): assert (result == arrays[name]).all() and result.dtype == arrays[name].dtype
+
+
+@pytest.mark.parametrize('tile', [0, 48, 100, 255, -64])
+def test_tile_refused(small, tmp_path, tile):
+    with pytest.raises(ValueError, match=f'tile {tile} must be a multiple of 16 and at least 64') as error:
+        export_onnx(small, tmp_path / 'x.onnx', tile)
+    assert one_line(error) and not os.listdir(tmp_path)
+
+
+def test_networks_refused(tmp_path):
+    for model, words in ((EnhanceVAE(**SMALL, blind=True), 'blind Wiener picture.* method vae'),
+                         (VAE_UNet(image_size=(32, 32), width=4), 'only an EnhanceVAE can be exported, not VAE_UNet')):
+        with pytest.raises(ValueError, match=words) as error: export_onnx(model, tmp_path / 'x.onnx')
+        assert one_line(error)
+    assert not os.listdir(tmp_path)
+
+
+@pytest.mark.parametrize('package', ['onnx', 'onnxscript', 'onnxruntime'])
+def test_missing_package(small, tmp_path, monkeypatch, package):
+    for name in [name for name in sys.modules if name.split('.')[0] == package]: monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ValueError, match=rf"^{package} is not installed: pip install 'deblur_vae\[onnx\]'") as error:
+        export_onnx(small, tmp_path / 'x.onnx', 64)
+    assert one_line(error) and not os.listdir(tmp_path)
+
+
+def test_package_works_without_the_extra():
+    "Nothing of the extra is imported with the module."
+    tree = ast.parse(Path(deblur_vae.export.__file__).read_text())
+    imported = [name for node in ast.walk(tree) if isinstance(node, (ast.Import, ast.ImportFrom))
+                for name in [getattr(node, 'module', None), *(alias.name for alias in node.names)]]
+    assert 'torch' in imported and not any(str(name).startswith('onnx') for name in imported)
+
+
+def test_nothing_left_when_it_differs(again, small, tmp_path):
+    kept = tmp_path / 'kept.onnx'
+    kept.write_bytes(b'before')
+    other = scrambled(2, 0.1, **SMALL)
+    for path in (kept, tmp_path / 'folder' / 'new.onnx'):
+        with pytest.raises(ValueError, match='differ by .* more than 0.001') as error: export_onnx(other, path, 64)
+        assert one_line(error)
+    assert kept.read_bytes() == b'before' and os.listdir(tmp_path) == ['kept.onnx']
+
+
+def test_nan_is_a_difference(small_file):
+    broken = scrambled(1, 0.1, **SMALL)
+    with torch.no_grad(): broken.head.bias[:] = torch.nan
+    with pytest.raises(ValueError, match='differ by nan'): check_onnx(small_file, broken, 64)
+
+
+def test_nothing_left_when_it_cannot_be_written(again, small, tmp_path):
+    (tmp_path / 'is_a_folder').mkdir()
+    with pytest.raises(OSError, match='is_a_folder could not be written') as error:
+        export_onnx(small, tmp_path / 'is_a_folder', 64)
+    assert one_line(error) and os.listdir(tmp_path) == ['is_a_folder'] and not os.listdir(tmp_path / 'is_a_folder')
+
+
+def test_other_files_refused(small_file, small, tmp_path):
+    for content in (b'', b'no network', small_file.read_bytes()[:5000]):
+        (tmp_path / 'x.onnx').write_bytes(content)
+        with pytest.raises(ValueError, match='x.onnx: not a network that ONNX Runtime can read') as error:
+            check_onnx(tmp_path / 'x.onnx', small, 64)
+        assert one_line(error)
+    with pytest.raises(ValueError, match='not a network for tiles of 128×128'): check_onnx(small_file, small, 128)
+    with pytest.raises(FileNotFoundError): check_onnx(tmp_path / 'absent.onnx', small, 64)
+
+
+def test_half_weights_and_training_mode(again, small, tmp_path, capfd):
+    "Neither the type of the weights nor the mode matters; the model and the generator of random numbers stay as they were."
+    half, state = scrambled(1, 0.1, **SMALL).half().train(), torch.random.get_rng_state()
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        export_onnx(half, tmp_path / 'half.onnx', 64)
+    assert torch.equal(state, torch.random.get_rng_state())
+    assert half.training and half.head.weight.dtype == torch.float16 and fingerprint(half) == fingerprint(small)
+    assert capfd.readouterr() == ('', '')
