@@ -12,7 +12,7 @@ help:
 	@echo "make lab        open the notebooks in JupyterLab"
 	@echo "make notebooks  re-execute all notebooks (under half an hour on two cores)"
 	@echo "make docs       build the site into _docs/ (needs Quarto)"
-	@echo "make bench      measure speed against the post's recipe (ten minutes on two cores)"
+	@echo "make bench      measure speed against the post's recipe and scikit-image (ten minutes on two cores)"
 	@echo "make export     write the package from the notebooks"
 
 .venv/run: settings.ini setup.py
@@ -48,6 +48,7 @@ docs: .venv/dev
 bench: .venv/run
 	$(BIN)/python benchmarks/parts.py
 	$(BIN)/python benchmarks/train_speed.py
+	$(BIN)/python benchmarks/enhance_speed.py
 
 export: .venv/dev
 	$(BIN)/nbdev_clean

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['EVERYDAY', 'FINE', 'COARSE', 'GREY_BANK', 'COLOUR_BANK', 'METHODS', 'OVERLAP', 'LOOK', 'jpeg', 'Degradation',
-           'cosines', 'bank_filters', 'wiener_bank', 'ChannelNorm', 'GatedBlock', 'blocks', 'Choice', 'EnhanceVAE',
-           'pretrained', 'look_at', 'sharpener', 'enhance_pixels', 'enhance']
+           'cosines', 'bank_filters', 'wiener_bank', 'ChannelNorm', 'GatedBlock', 'blocks', 'Choice', 'EnhanceLayers',
+           'EnhanceVAE', 'pretrained', 'look_at', 'sharpener', 'enhance_pixels', 'enhance']
 
 # %% ../nbs/05_enhance.ipynb #b4af4880
 from collections.abc import Callable, Iterable
@@ -138,7 +138,7 @@ def blocks(channels: int, count: int) -> nn.Sequential:
     "`count` of `GatedBlock`, one after the other."
     return nn.Sequential(*(GatedBlock(channels) for _ in range(count)))
 
-# %% ../nbs/05_enhance.ipynb #d2ca2631
+# %% ../nbs/05_enhance.ipynb #ac4b8a61
 class Choice(nn.Module):
     "How much to trust each filter of a bank, or none of them: shares [B,filters,H,W] at 16 times the size of the features [B,C,h,w]."
     def __init__(self, channels: int, filters: int):
@@ -150,9 +150,9 @@ class Choice(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return F.interpolate(self.score(x).softmax(1)[:, 1:], scale_factor=16, mode='bilinear')
 
-
-class EnhanceVAE(nn.Module):
-    "A residual variational autoencoder for degraded pictures of any size from 32 pixels on; its latent is a map at a sixteenth of it."
+# %% ../nbs/05_enhance.ipynb #e33fbf2b
+class EnhanceLayers(nn.Module):
+    "The layers of `EnhanceVAE`, from pictures and a bank to findings, and from those to weights."
     def __init__(self, latent_dim: int = 16, # channels of the latent map; 0 leaves the latent out
                  widths: tuple[int, ...] = (32, 64, 128, 256), # channels at a half, a quarter, an eighth and a sixteenth of the size
                  depths: tuple[int, ...] = (1, 1, 2, 4), # blocks at each of them
@@ -173,10 +173,6 @@ class EnhanceVAE(nn.Module):
         self.head = nn.Conv2d(widths[0], 4 * (3 + grey + colour), 3, padding=1)
         nn.init.zeros_(self.head.weight), nn.init.zeros_(self.head.bias)
 
-    def latent_shape(self, height: int, width: int) -> tuple[int, ...]:
-        "Shape of the noise that one picture takes."
-        return (self.config['latent_dim'], -(-height // 16), -(-width // 16))
-
     def encode(self, x: Tensor, bank: Tensor) -> list[Tensor]:
         "What each level has found in the pictures `x`, [B,3,H,W] with sides divisible by 16, and in what the filters would add to them."
         found, x = [], self.stem(F.pixel_unshuffle(torch.cat([x, bank], 1), 2))
@@ -194,6 +190,13 @@ class EnhanceVAE(nn.Module):
         for up, level, skip in reversed(list(zip(self.up, self.decoder, features))): x = level(up(x) + skip)
         own, *weights = F.pixel_shuffle(self.head(x), 2).split((3, *(share.shape[1] for share in shares)), 1)
         return [own, *(weight + share for weight, share in zip(weights, shares))]
+
+# %% ../nbs/05_enhance.ipynb #a6c374f7
+class EnhanceVAE(EnhanceLayers):
+    "A residual variational autoencoder for degraded pictures of any size from 32 pixels on; its latent is a map at a sixteenth of it."
+    def latent_shape(self, height: int, width: int) -> tuple[int, ...]:
+        "Shape of the noise that one picture takes."
+        return (self.config['latent_dim'], -(-height // 16), -(-width // 16))
 
     def bank(self, x: Tensor, start: Tensor | None) -> tuple[Tensor, Tensor]:
         "As `wiener_bank`, with what leads to the blind Wiener picture `start` as one more change if the network is to have it."
@@ -225,7 +228,7 @@ class EnhanceVAE(nn.Module):
         "The picture at the mean of the posterior, clamped to [0, 1]: no noise, no gradient."
         return self.run(x, start, lambda mu, logvar: mu)[0].clamp(0, 1)
 
-# %% ../nbs/05_enhance.ipynb #bc960a39
+# %% ../nbs/05_enhance.ipynb #d3177a3b
 METHODS = ('vae', 'wiener')
 OVERLAP, LOOK = 192, 1024
 
@@ -262,7 +265,7 @@ def sharpener(
     blur = estimate_blur(look_at(pixels).to(device))
     return (lambda x: model.restore(x, wiener(x, *blur))) if model else lambda x: wiener(x, *blur)
 
-
+# %% ../nbs/05_enhance.ipynb #c5a1aead
 def enhance_pixels(
     pixels: np.ndarray, # [H,W,1] or [H,W,3]; uint8, uint16, or float32 in [0,1]
     method: str = METHODS[0], # one of `METHODS`
