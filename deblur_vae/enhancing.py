@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['choose_device', 'run_enhance', 'run_export']
 
-# %% ../nbs/97_enhancing.ipynb #e8a2767a
+# %% ../nbs/97_enhancing.ipynb #f1306ad6
 import argparse
 import os
 from functools import partial
@@ -17,7 +17,7 @@ from .compute import best_device
 from .enhance import EnhanceVAE, enhance_pixels, pretrained
 from .export import export_onnx
 from .model import load_model
-from .pictures import enhance_files, find_pictures
+from .pictures import enhance_files, find_pictures, out_path
 
 # %% ../nbs/97_enhancing.ipynb #b8b0b264
 def choose_device(name: str | None) -> torch.device:
@@ -28,7 +28,7 @@ def choose_device(name: str | None) -> torch.device:
     except (RuntimeError, AssertionError) as e:
         raise ValueError(f'--device {name} cannot be used here: {str(e).splitlines()[0]}') from None
 
-# %% ../nbs/97_enhancing.ipynb #c125a583
+# %% ../nbs/97_enhancing.ipynb #ef442f7c
 def run_enhance(args: argparse.Namespace) -> int: # exit code: 2 if the only picture failed, 1 if one of several did
     "`deblur-vae enhance`"
     paths, device = find_pictures(args.pictures), choose_device(args.device)
@@ -37,6 +37,7 @@ def run_enhance(args: argparse.Namespace) -> int: # exit code: 2 if the only pic
     limit = None if args.max_megapixels is None else int(args.max_megapixels * 1e6)
     failures = enhance_files(paths, args.out, restore, args.force, args.compare, limit)
     if len(paths) > 1: print(f'{len(paths) - len(failures)} of {len(paths)} pictures are done')
+    elif not failures: print(out_path(paths[0], args.out))
     return 0 if not failures else 2 if len(paths) == 1 else 1
 
 

@@ -88,7 +88,8 @@ def test_sizes(refuses, copy, tmp_path):
     refuses(['evaluate', '--weights', weights, '--data', copy], '218x178', '109x89', 'Resize')
     odd = copy / 'img_align_celeba' / '000001.jpg'
     Image.open(odd).resize((100, 100)).save(odd)
-    refuses(['evaluate', '--weights', weights, '--data', copy], '218×178', '100×100', 'Resize')
+    refuses(['evaluate', '--weights', weights, '--data', copy], '100x100', '109x89', 'Resize')
+    refuses(['train', '--data', copy, '--no-store'], 'Resize')
     refuses(['train', '--data', copy, '--size', 16, 16], '16x16', '32')
 
 
@@ -117,7 +118,7 @@ def test_portraits_overwrite_nothing(refuses, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ['mine']
 
 
-@pytest.mark.parametrize('argv', [[], ['nonsense'], ['train', '--epochs', '0'], ['train', '--epochs', 'many'], ['evaluate']])
+@pytest.mark.parametrize('argv', [[], ['nonsense'], ['train', '--epochs', '0'], ['train', '--epochs', 'many'], ['enhance']])
 def test_usage_errors(argv, capsys):
     with pytest.raises(SystemExit, match='2'): main(argv)
     assert capsys.readouterr().err.startswith('usage: deblur-vae')

@@ -37,6 +37,7 @@ def test_contents(built):
     needed = [line.split()[1] for line in metadata.splitlines() if line.startswith('Requires-Dist') and 'extra' not in line]
     assert any(n.startswith('torch>') for n in needed) and not any(n.startswith(('nbdev', 'fastcore')) for n in needed)
     assert next(built.glob('*.tar.gz')).stat().st_size < 10e6 and wheel.stat().st_size < 10e6
+    for name in (p.name for p in (ROOT / 'deblur_vae' / 'weights').iterdir()): assert f'deblur_vae/weights/{name}' in names
 
 
 def test_imports_without_development_tools(built, tmp_path):

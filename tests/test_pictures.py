@@ -467,7 +467,7 @@ def test_notes_are_told(tmp_path, capsys):
     Image.fromarray(smooth()).convert('CMYK').save(tmp_path / 'a.jpg')
     assert not enhance_files([tmp_path / 'a.jpg'], None, same)
     captured = capsys.readouterr()
-    assert captured.err == f'{tmp_path}/a.jpg: its colours are CMYK and become RGB\n' and not captured.out
+    assert captured.err == f'deblur-vae: {tmp_path}/a.jpg: its colours are CMYK and become RGB\n' and not captured.out
 
 
 @pytest.mark.parametrize('bands', [smooth(), smooth(channels=4), smooth(channels=1), noise(40, 60, 3, dtype=np.uint16)])
