@@ -235,6 +235,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '', 'doc_host': '', 'git_url
                                     'deblur_vae.enhance.enhance_pixels': ('enhance.html#enhance_pixels', 'deblur_vae/enhance.py'),
                                     'deblur_vae.enhance.jpeg': ('enhance.html#jpeg', 'deblur_vae/enhance.py'),
                                     'deblur_vae.enhance.look_at': ('enhance.html#look_at', 'deblur_vae/enhance.py'),
+                                    'deblur_vae.enhance.overlap_of': ('enhance.html#overlap_of', 'deblur_vae/enhance.py'),
                                     'deblur_vae.enhance.pretrained': ('enhance.html#pretrained', 'deblur_vae/enhance.py'),
                                     'deblur_vae.enhance.sharpener': ('enhance.html#sharpener', 'deblur_vae/enhance.py'),
                                     'deblur_vae.enhance.wiener_bank': ('enhance.html#wiener_bank', 'deblur_vae/enhance.py')},

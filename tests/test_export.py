@@ -93,8 +93,8 @@ def test_what_is_in_it(file, model):
     proto = onnx.load(file)
     onnx.checker.check_model(proto, full_check=True)
     about = {prop.key: prop.value for prop in proto.metadata_props}
-    assert json.loads(about['config']) == model.config and about['class'] == 'EnhanceVAE' and about['licence'] == 'Apache-2.0'
-    assert about['tile'] == '256' and about['overlap'] == '64' and about['version'] == __version__ and about['sha256'] == fingerprint(model)
+    assert json.loads(about['config']) == model.config and about['class'] == 'EnhanceVAE' and about['licence'] == 'CC BY 4.0'
+    assert about['tile'] == '256' and about['overlap'] == '128' and about['version'] == __version__ and about['sha256'] == fingerprint(model)
     assert {node.op_type for node in proto.graph.node} <= WEB and proto.opset_import[0].version == 18 and len(proto.opset_import) == 1
     assert not any(node.doc_string or node.metadata_props for node in proto.graph.node)
     assert b'deblur_vae/enhance' not in file.read_bytes() and b'.py' not in file.read_bytes()
