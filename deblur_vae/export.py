@@ -6,7 +6,7 @@
 __all__ = ['CLOSE', 'TileBank', 'rounded', 'OneSize', 'onnx_part', 'hushed', 'traced', 'shrink', 'trial', 'check_onnx',
            'fingerprint', 'export_onnx']
 
-# %% ../nbs/13_onnx.ipynb #bf151f8d
+# %% ../nbs/13_onnx.ipynb #cc87ffd4
 import hashlib
 import json
 import logging
@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from . import __version__
 from .classical import frequencies, opponent, prior_spectrum, radius, transfer
-from .enhance import COLOUR_BANK, GREY_BANK, Degradation, EnhanceVAE, cosines, overlap_of, pretrained
+from .enhance import COLOUR_BANK, GREY_BANK, Degradation, EnhanceVAE, cosines, overlap_of
 from .model import write_beside
 
 # %% ../nbs/13_onnx.ipynb #cd14058b
