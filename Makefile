@@ -4,12 +4,13 @@ BIN := .venv/bin
 # Without the environment variable, setuptools prints a page of advice on editable installation.
 PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip --quiet
 
-.PHONY: help demo test lab notebooks docs bench export clean
+.PHONY: help demo test lab page notebooks docs bench export clean
 
 help:
 	@echo "make demo       train on drawn portraits for a few minutes and show the result in demo/"
 	@echo "make test       check everything: notebooks, package, documentation"
 	@echo "make lab        open the notebooks in JupyterLab"
+	@echo "make page       serve the Enhance page at http://127.0.0.1:8000/ (needs Node.js with npm)"
 	@echo "make notebooks  re-execute all notebooks (under half an hour on two cores)"
 	@echo "make docs       build the site into _docs/ (needs Quarto)"
 	@echo "make bench      measure speed against the post's recipe and scikit-image (ten minutes on two cores)"
@@ -36,14 +37,22 @@ test: .venv/dev
 lab: .venv/dev
 	$(BIN)/jupyter lab --notebook-dir nbs
 
+page: .venv/dev
+	$(BIN)/python tools/site_parts.py --serve
+
 notebooks: .venv/dev
 	$(BIN)/python tools/run_notebooks.py
 
-# README.md is touched first, or nbdev would write it anew from the index.
+# nbdev processes the notebooks into _proc, our own scripts add what is not a notebook, Quarto renders, the last script checks.
 docs: .venv/dev
 	@command -v quarto >/dev/null || { echo "Quarto is not installed: get version 1.7.34 from https://quarto.org/docs/download/ and run 'make docs' again"; exit 1; }
-	touch README.md
-	PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH=tools $(BIN)/nbdev_docs
+	$(BIN)/python tools/site_parts.py
+	rm -rf _proc
+	PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH=tools $(BIN)/nbdev_proc_nbs
+	$(BIN)/python tools/site_pages.py
+	cd _proc && quarto render --no-cache
+	rm -rf _docs && mv _proc/_docs _docs
+	$(BIN)/python tools/site_finish.py
 
 bench: .venv/run
 	$(BIN)/python benchmarks/parts.py

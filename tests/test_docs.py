@@ -27,7 +27,7 @@ def test_site_is_configured_once():
 
 
 def test_sidebar_has_every_notebook_in_order():
-    contents = yaml.safe_load((ROOT / '_quarto.yml').read_text())['website']['sidebar']['contents']
+    contents = yaml.safe_load((ROOT / '_quarto.yml').read_text())['website']['sidebar'][0]['contents']
     listed = [name for item in contents for name in (item['contents'] if isinstance(item, dict) else [item])]
     assert listed[0] == 'index.ipynb' and listed[1:] == [p.name for p in CHAPTERS]
 

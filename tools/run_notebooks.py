@@ -46,6 +46,7 @@ def run_notebook(path: Path) -> None:
 
 def tidy(cell) -> None:
     "Leave out of a cell's outputs what progress bars wrote, and all of them if it says `output: false`."
+    if cell.cell_type != 'code': return
     silent = '#| output: false' in cell.source
     cell['outputs'] = [o for o in cell.get('outputs', []) if not silent and o.get('name') != 'stderr']
 

@@ -1,5 +1,7 @@
-"""Links of a page to its notebook and to Colab, made from the public address in `settings.ini`; while that is unset,
-there are none. nbdev calls `PublicLinks` for every page (`procs` in settings.ini)."""
+"""Under the title of each page: links to its notebook as a file and, made from the public address in `settings.ini`, to
+its source and to Colab; while that is unset, these are left out. nbdev calls `PageLinks` for every page (`procs` in
+settings.ini)."""
+import re
 from pathlib import Path
 
 from execnb.nbio import mk_cell
@@ -19,9 +21,15 @@ def page_links(git_url: str, branch: str, name: str) -> str:
     return ' · '.join(links)
 
 
-class PublicLinks(Processor):
-    "Puts `page_links` under the title of a page."
+def download_link(name: str) -> str:
+    "A Markdown link to the notebook `name` as a file; site_finish.py puts it there. Quarto shall not make it a page's."
+    return f'[Download this notebook](notebooks/{name}){{download="{name}" noresolveinput=""}}'
+
+
+class PageLinks(Processor):
+    "Names each page after its notebook (nbdev: after its module, which is taken by enhance.qmd) and puts links under its title."
     def end(self):
-        cfg = get_config()
-        links = page_links(cfg.get('git_url', '').rstrip('/'), cfg.branch, Path(self.nb.path_).name)
-        if links: self.nb.cells.insert(1, mk_cell(links, 'markdown'))
+        cfg, name, cells = get_config(), Path(self.nb.path_).name, self.nb.cells
+        cells[0].source = re.sub(r'^output-file: .*$', f'output-file: {Path(name).stem}.html', cells[0].source, flags=re.M)
+        links = filter(None, [page_links(cfg.get('git_url', '').rstrip('/'), cfg.branch, name), download_link(name)])
+        cells.insert(1, mk_cell(f'::: {{.page-links}}\n{" · ".join(links)}\n:::', 'markdown'))

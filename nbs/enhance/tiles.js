@@ -1,0 +1,188 @@
+// The arithmetic of deblur_vae/tiles.py and of gaussian_blur in deblur_vae/data.py, for RGBA pictures of 8 bits.
+
+const MULTIPLE = 16;
+
+/** Where tiles of one size start, spread evenly over an axis of `length`, a multiple of 16. */
+export function tileStarts(length, tile, overlap) {
+  if (length <= tile) return [0];
+  const count = Math.ceil((length - overlap) / (tile - overlap));
+  return Array.from({ length: count }, (_, i) =>
+    Math.floor(Math.floor(i * (length - tile) / (count - 1)) / MULTIPLE) * MULTIPLE);
+}
+
+/** Indices of `start … stop - 1` in an axis of `length`, reflected at its ends. */
+export function mirrored(start, stop, length) {
+  const period = Math.max(1, 2 * (length - 1));
+  return Int32Array.from({ length: stop - start }, (_, i) => {
+    const index = (((start + i) % period) + period) % period;
+    return Math.min(index, period - index);
+  });
+}
+
+/** Weight of each pixel of each tile along one axis; they add up to 1 everywhere. */
+export function tileWeights(starts, tile, overlap) {
+  const width = Math.max(overlap / 4, 1e-6);
+  const cuts = [-Infinity, ...starts.slice(1).map((b, i) => (starts[i] + tile + b) / 2), Infinity];
+  const ramp = (x, cut) => Math.min(1, Math.max(0, (x - cut) / width + 0.5));
+  return starts.map((start, i) => Float32Array.from({ length: tile }, (_, t) =>
+    ramp(start + t + 0.5, cuts[i]) - ramp(start + t + 0.5, cuts[i + 1])));
+}
+
+/** The part of a picture that a region needs to be restored well: a margin around it, and no less than a tile. */
+export function surroundings(region, size, tile, margin) {
+  const along = (start, length, whole) => {
+    const wanted = Math.min(whole, Math.max(tile, length + 2 * margin));
+    const first = Math.min(Math.max(0, start - Math.floor((wanted - length) / 2)), whole - wanted);
+    return [first, wanted];
+  };
+  const [x, width] = along(region.x, region.width, size.width);
+  const [y, height] = along(region.y, region.height, size.height);
+  return { x, y, width, height };
+}
+
+/** One tile as the network wants it: three planes of numbers from 0 to 1. */
+function planes(image, rows, columns) {
+  const area = rows.length * columns.length, out = new Float32Array(3 * area);
+  let at = 0;
+  for (const y of rows) {
+    for (const x of columns) {
+      const from = 4 * (y * image.width + x);
+      for (let c = 0; c < 3; c++) out[c * area + at] = image.data[from + c] / 255;
+      at++;
+    }
+  }
+  return out;
+}
+
+/** Adds the planes of a restored tile to the band of rows in which it lies. */
+function addTile(band, bandWidth, x, restored, down, across) {
+  const tile = down.length, area = tile * tile;
+  for (let r = 0; r < tile; r++) {
+    for (let q = 0; q < tile; q++) {
+      const weight = down[r] * across[q], to = 3 * (r * bandWidth + x + q), from = r * tile + q;
+      if (weight) for (let c = 0; c < 3; c++) band[to + c] += weight * restored[c * area + from];
+    }
+  }
+}
+
+/** Rounds finished rows of the band into the picture, half up; its opacity stays. */
+function writeRows(image, band, bandWidth, top, count) {
+  const level = v => Math.floor(Math.min(1, Math.max(0, v)) * 255 + 0.5);
+  for (let r = 0; r < Math.min(count, image.height - top); r++) {
+    for (let x = 0; x < image.width; x++) {
+      const from = 3 * (r * bandWidth + x), to = 4 * ((top + r) * image.width + x);
+      for (let c = 0; c < 3; c++) image.data[to + c] = level(band[from + c]);
+    }
+  }
+}
+
+/** How many tiles a picture of that size takes. */
+export function countTiles({ width, height }, tile, overlap) {
+  const count = size => tileStarts(padded(size, tile), tile, overlap).length;
+  return count(width) * count(height);
+}
+
+function padded(size, tile) {
+  return Math.max(Math.ceil(size / MULTIPLE) * MULTIPLE, tile);
+}
+
+/** `restore` (planes → planes, possibly a promise) on overlapping tiles that fade into each other; a new picture. */
+export async function tiled(restore, image, tile, overlap, progress) {
+  const [spanY, spanX] = [padded(image.height, tile), padded(image.width, tile)];
+  const ys = tileStarts(spanY, tile, overlap), xs = tileStarts(spanX, tile, overlap);
+  const down = tileWeights(ys, tile, overlap), across = tileWeights(xs, tile, overlap);
+  const out = new ImageData(new Uint8ClampedArray(image.data), image.width, image.height);
+  const band = new Float32Array(tile * spanX * 3);
+  for (const [i, y] of ys.entries()) {
+    const rows = mirrored(y, y + tile, image.height);
+    for (const [j, x] of xs.entries()) {
+      const restored = await restore(planes(image, rows, mirrored(x, x + tile, image.width)));
+      addTile(band, spanX, x, restored, down[i], across[j]);
+      progress(i * xs.length + j + 1, ys.length * xs.length);
+    }
+    const done = (i + 1 < ys.length ? ys[i + 1] : spanY) - y;
+    writeRows(out, band, spanX, y, done);
+    band.copyWithin(0, done * spanX * 3);
+    band.fill(0, band.length - done * spanX * 3);
+  }
+  return out;
+}
+
+/** A Gaussian of σ `sigma` pixels, cut to `taps` and normalised. */
+export function gaussianKernel(taps, sigma) {
+  const weights = Float64Array.from({ length: taps }, (_, i) => Math.exp(-0.5 * ((i - (taps - 1) / 2) / sigma) ** 2));
+  const sum = weights.reduce((a, b) => a + b);
+  return weights.map(w => w / sum);
+}
+
+/** The picture under that blur, reflected at its borders and rounded to 8 bits; its opacity stays. */
+export function blurred(image, taps, sigma) {
+  const { width, height, data } = image, kernel = gaussianKernel(taps, sigma), r = (taps - 1) / 2;
+  const out = new ImageData(new Uint8ClampedArray(data), width, height);
+  const columns = mirrored(-r, width + r, width), rows = mirrored(-r, height + r, height);
+  const line = new Float32Array(3 * (width + 2 * r)), stride = 3 * width;
+  const ring = Array.from({ length: taps }, () => new Float32Array(stride));
+  const across = (y, into) => {
+    for (let x = 0; x < width + 2 * r; x++) {
+      const from = 4 * (y * width + columns[x]);
+      for (let c = 0; c < 3; c++) line[3 * x + c] = data[from + c];
+    }
+    for (let i = 0; i < stride; i++) {
+      let sum = 0;
+      for (let t = 0; t < taps; t++) sum += kernel[t] * line[i + 3 * t];
+      into[i] = sum;
+    }
+  };
+  for (let y = 0; y < height + 2 * r; y++) {
+    across(rows[y], ring[y % taps]);
+    if (y < 2 * r) continue;
+    const top = y - 2 * r;
+    for (let i = 0; i < stride; i++) {
+      let sum = 0;
+      for (let t = 0; t < taps; t++) sum += kernel[t] * ring[(top + t) % taps][i];
+      out.data[4 * (top * width + Math.floor(i / 3)) + i % 3] = Math.floor(sum + 0.5);
+    }
+  }
+  return out;
+}
+
+/** The part of a picture in a box; the picture itself where that is all of it. */
+export function cropped(image, { x, y, width, height }) {
+  if (width === image.width && height === image.height) return image;
+  const out = new ImageData(width, height);
+  for (let r = 0; r < height; r++) {
+    const from = 4 * ((y + r) * image.width + x);
+    out.data.set(image.data.subarray(from, from + 4 * width), 4 * r * width);
+  }
+  return out;
+}
+
+/** Puts `part` into `image`, its corner at (x, y). */
+export function paste(image, part, x, y) {
+  for (let r = 0; r < part.height; r++) {
+    image.data.set(part.data.subarray(4 * r * part.width, 4 * (r + 1) * part.width), 4 * ((y + r) * image.width + x));
+  }
+}
+
+/** Peak signal-to-noise ratio of two pictures of one size, in dB. */
+export function psnr(a, b) {
+  let sum = 0;
+  for (let i = 0; i < a.data.length; i += 4) {
+    for (let c = 0; c < 3; c++) sum += (a.data[i + c] - b.data[i + c]) ** 2;
+  }
+  return 10 * Math.log10(255 ** 2 * 0.75 * a.data.length / sum);
+}
+
+/** Makes grey what was grey before: the three colours of each pixel of `image` become their mean. */
+export function makeGrey(image) {
+  for (let i = 0; i < image.data.length; i += 4) {
+    const mean = (image.data[i] + image.data[i + 1] + image.data[i + 2]) / 3;
+    for (let c = 0; c < 3; c++) image.data[i + c] = Math.round(mean);
+  }
+}
+
+/** Whether a picture has no colour at all. */
+export function isGrey({ data }) {
+  for (let i = 0; i < data.length; i += 4) if (data[i] !== data[i + 1] || data[i] !== data[i + 2]) return false;
+  return true;
+}

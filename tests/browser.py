@@ -1,0 +1,86 @@
+"A browser for the tests of pages: Debian's Chromium, which may speak to one server on this machine and to nobody else."
+import base64
+import io
+import os
+import shutil
+import threading
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+from PIL import Image
+
+FLAGS = ['--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update',
+         '--disable-sync', *(['--no-sandbox'] if os.geteuid() == 0 else [])]
+
+
+def chromium() -> str:
+    "Where the browser is, or a skip."
+    found = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
+    return found or pytest.skip('there is no Chromium: apt-get install chromium')
+
+
+@contextmanager
+def serving(server):
+    "The address of `server`, which runs meanwhile."
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try: yield f'http://127.0.0.1:{server.server_port}/'
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@contextmanager
+def launched():
+    "Chromium without a window."
+    playwright = pytest.importorskip('playwright.sync_api', reason="playwright is not installed: pip install -e '.[dev]'")
+    path = chromium()
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=path, args=FLAGS)
+        try: yield browser
+        finally: browser.close()
+
+
+@contextmanager
+def visiting(browser, address, allowed=(), **options):
+    """A new page of its own context. Afterwards: no request went to another host, and the console said nothing that
+    `allowed` has not."""
+    context = browser.new_context(**options)
+    strangers, said = [], []
+
+    def pass_or_block(route):
+        if urlsplit(route.request.url).netloc == urlsplit(address).netloc: return route.continue_()
+        strangers.append(route.request.url)
+        route.abort()
+
+    context.route('**/*', pass_or_block)
+    page = context.new_page()
+    page.on('console', lambda message: said.append(message.text) if message.type in ('error', 'warning') else None)
+    page.on('pageerror', lambda error: said.append(str(error)))
+    try:
+        yield page
+        assert not strangers, f'requests to other hosts: {strangers}'
+        assert not [line for line in said if not any(word in line for word in allowed)]
+    finally: context.close()
+
+
+def picture_of(page, part: str) -> np.ndarray: # [H,W,4]
+    "The pixels of the image `part` of the page, exactly as its file has them."
+    data = page.evaluate('''async part => {
+        const blob = await (await fetch(document.querySelector(`[data-part=${part}]`).src)).blob();
+        return new Promise(done => {
+            const reader = Object.assign(new FileReader(), { onload: () => done(reader.result.split(',')[1]) });
+            reader.readAsDataURL(blob);
+        });
+    }''', part)
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert('RGBA'))
+
+
+def file_of(image: Image.Image, name: str, **options) -> dict:
+    "What a file picker takes."
+    out = io.BytesIO()
+    image.save(out, name.rsplit('.')[-1].replace('jpg', 'jpeg'), **options)
+    return dict(name=name, mimeType='image/' + name.rsplit('.')[-1].replace('jpg', 'jpeg'), buffer=out.getvalue())

@@ -1,0 +1,365 @@
+"The Enhance page in a real browser: what it computes, how it is used, what it says when something is wrong."
+import re
+import struct
+import zlib
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import site_parts
+from browser import file_of, launched, picture_of, serving, visiting
+from deblur_vae.data import gaussian_blur, to_8bit
+from deblur_vae.enhance import enhance
+from deblur_vae.portraits import draw_portrait
+
+for package in ('playwright', 'onnx', 'onnxscript', 'onnxruntime'):
+    pytest.importorskip(package, reason=f"{package} is not installed: pip install -e '.[dev]'")
+
+SLOW = 120_000  # ms
+LEVELS = 2 # of 255, by which the page may differ from Python
+
+
+@pytest.fixture(scope='module')
+def address():
+    try: site_parts.assemble()
+    except SystemExit as reason: pytest.skip(str(reason))
+    with serving(site_parts.server(0)) as address: yield address
+
+
+@pytest.fixture(scope='module')
+def browser(address):
+    with launched() as browser: yield browser
+
+
+@pytest.fixture(scope='module')
+def warm(browser, address):
+    "One page on which many pictures are enhanced, so that the network is prepared once."
+    with visiting(browser, address, viewport=dict(width=1280, height=900)) as page:
+        page.goto(address)
+        yield page
+
+
+@pytest.fixture
+def page(browser, address):
+    with visiting(browser, address, viewport=dict(width=1280, height=900)) as page:
+        page.goto(address)
+        yield page
+
+
+@pytest.fixture(scope='module')
+def portrait():
+    return draw_portrait(3)[0]
+
+
+def part(page, name): return page.locator(f'[data-part={name}]')
+
+
+def choose(page, file):
+    part(page, 'file').set_input_files(file)
+    page.wait_for_selector('[data-state=ready]')
+
+
+def finished(page):
+    page.wait_for_selector('[data-state=done], [data-part=error]:not(:empty)', timeout=SLOW)
+    assert part(page, 'error').inner_text() == ''
+
+
+def run(page):
+    part(page, 'start').click()
+    finished(page)
+
+
+def said(page, name='error'):
+    page.wait_for_selector(f'[data-part={name}]:not(:empty)', timeout=SLOW)
+    return part(page, name).inner_text()
+
+
+def blurred(image, k=11, sigma=2.0):
+    x = torch.from_numpy(np.array(image.convert('RGB'))).permute(2, 0, 1)[None] / 255
+    return to_8bit(gaussian_blur(x, torch.tensor([k]), torch.tensor([sigma])))[0].mul(255).round().byte().permute(1, 2, 0).numpy()
+
+
+def apart(a, b): return int(np.abs(a.astype(int) - b).max())
+
+
+def downloaded(page):
+    with page.expect_download() as waiting: part(page, 'save').click()
+    return waiting.value.suggested_filename, np.asarray(Image.open(waiting.value.path()))
+
+
+@pytest.mark.parametrize('name, blur', [('astronaut', True), ('portrait', False)])
+def test_sample_is_as_python_has_it(warm, name, blur):
+    warm.click(f'[data-sample={name}]')
+    warm.wait_for_function('name => document.querySelector("[data-part=status]").textContent.startsWith(name)', arg=name)
+    run(warm)
+    sample = Image.open(site_parts.NBS / 'enhance' / 'samples' / f'{name}.jpg')
+    before, after = picture_of(warm, 'before'), picture_of(warm, 'after')
+    assert apart(before[..., :3], blurred(sample) if blur else np.asarray(sample)) <= 1
+    assert apart(after[..., :3], enhance(before[..., :3].copy(), method='vae')) <= LEVELS
+    if not blur: return
+    worse, better = map(float, re.search(r'blurred ([\d.]+) dB, enhanced ([\d.]+) dB', said(warm, 'status')).groups())
+    psnr = lambda picture: 10 * np.log10(255**2 / np.square(picture[..., :3] - np.asarray(sample, float)).mean())
+    assert abs(worse - psnr(before)) < 0.01 and abs(better - psnr(after)) < 0.01 and better > worse + 2
+
+
+@pytest.mark.parametrize('k, sigma', [(5, 0.5), (15, 4)])
+def test_blur_is_that_of_python(warm, portrait, k, sigma):
+    choose(warm, file_of(portrait, 'portrait.png'))
+    warm.check('[name=blur]')
+    warm.select_option('[name=taps]', str(k))
+    warm.fill('[name=sigma]', str(sigma))
+    run(warm)
+    assert apart(picture_of(warm, 'before')[..., :3], blurred(portrait, k, sigma)) <= 1
+
+
+def test_region(warm, portrait):
+    sheet = np.array(portrait.resize((500, 420)).convert('RGBA'))
+    sheet[:40, :40, 3] = 0
+    sheet[380:, :40, 3] = 128
+    choose(warm, file_of(Image.fromarray(sheet), 'sheet.png'))
+    frame = part(warm, 'frame').bounding_box()
+    warm.mouse.move(frame['x'] + 100, frame['y'] + 90)
+    warm.mouse.down()
+    warm.mouse.move(frame['x'] + 200, frame['y'] + 100, steps=3)
+    warm.mouse.move(frame['x'] + 260, frame['y'] + 230, steps=3)
+    warm.mouse.up()
+    x, y, width, height = (int(warm.input_value(f'[name={name}]')) for name in ('x', 'y', 'width', 'height'))
+    assert np.abs(np.array([x, y, width, height]) - (100, 90, 160, 140)).max() <= 1
+    assert part(warm, 'readout').inner_text() == f'Enhance {round(x + width / 2)} to {round(y + height / 2)} · {width} × {height}'
+    run(warm)
+    name, result = downloaded(warm)
+    inside = np.zeros(sheet.shape[:2], bool)
+    inside[y:y + height, x:x + width] = True
+    clear = sheet[..., 3] == 255
+    assert name == 'sheet-enhanced.png' and (result[..., 3] == sheet[..., 3]).all()
+    assert (result[~inside & clear] == sheet[~inside & clear]).all()
+    assert (result[y:y + height, x:x + width] == picture_of(warm, 'after')).all()
+    assert apart(result[inside & clear], sheet[inside & clear]) > 8
+    whole = enhance(sheet, method='vae')
+    assert apart(result[inside][:, :3], whole[inside][:, :3]) <= 2 * LEVELS
+
+
+def test_photograph_on_its_side(warm, portrait):
+    exif = Image.Exif()
+    exif[274] = 6
+    choose(warm, file_of(portrait, 'turned.jpg', exif=exif, quality=95, subsampling=0))
+    run(warm)
+    before, after = picture_of(warm, 'before')[..., :3], picture_of(warm, 'after')[..., :3]
+    assert after.shape == (178, 218, 3) and apart(before, np.rot90(np.asarray(portrait), -1)) < 32
+
+
+def test_grey_stays_grey(warm, portrait):
+    choose(warm, file_of(portrait.convert('L'), 'grey.png'))
+    run(warm)
+    after = picture_of(warm, 'after')
+    assert (after[..., 0] == after[..., 1]).all() and (after[..., 0] == after[..., 2]).all()
+
+
+def test_keyboard_alone(page):
+    def tab_to(selector, most=15):
+        for _ in range(most):
+            if page.evaluate('s => document.activeElement.matches(s)', selector): return
+            page.keyboard.press('Tab')
+        pytest.fail(f'{selector} was not reached')
+    page.keyboard.press('Tab')
+    assert page.evaluate("document.activeElement.matches('[data-part=file]')")
+    tab_to('[data-sample=portrait]')
+    page.keyboard.press('Enter')
+    page.wait_for_selector('[data-state=ready]')
+    tab_to('[name=extent]')
+    page.keyboard.press('ArrowDown')
+    page.keyboard.press('Shift+Tab')
+    assert page.evaluate("document.activeElement.matches('[data-part=box]')")
+    left, width = (int(page.input_value(f'[name={name}]')) for name in ('x', 'width'))
+    page.keyboard.press('ArrowRight')
+    page.keyboard.press('Shift+ArrowLeft')
+    assert int(page.input_value('[name=x]')) > left and int(page.input_value('[name=width]')) < width
+    tab_to('[data-part=start]')
+    page.keyboard.press('Enter')
+    finished(page)
+    assert page.evaluate("document.activeElement.matches('[data-part=slider]')")
+    shown = part(page, 'slider').get_attribute('aria-valuenow')
+    page.keyboard.down('ArrowRight')
+    page.wait_for_function('before => document.activeElement.ariaValueNow !== before', arg=shown)
+    page.keyboard.up('ArrowRight')
+    tab_to('[data-part=back]')
+    page.keyboard.press('Enter')
+    assert page.evaluate("document.activeElement.matches('[data-part=start]')")
+
+
+def png_header(width, height):
+    "A PNG of that size as far as its first bytes tell."
+    chunk = lambda name, body: struct.pack('>I', len(body)) + name + body + struct.pack('>I', zlib.crc32(name + body))
+    header = struct.pack('>IIBBBBB', width, height, 8, 2, 0, 0, 0)
+    return b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', header) + chunk(b'IDAT', zlib.compress(b'\0' * 99)) + chunk(b'IEND', b'')
+
+
+@pytest.mark.parametrize('name, content, words', [
+    ('notes.jpg', b'Not a picture at all.', 'notes.jpg cannot be read as a picture'),
+    ('empty.png', b'', 'empty.png cannot be read as a picture'),
+    ('half.png', png_header(300, 300)[:40], 'half.png cannot be read as a picture'),
+    ('wide.png', png_header(6000, 5000), 'wide.png has 6000 × 5000 pixels, and 25 million are the most'),
+    ('bomb.png', png_header(60000, 60000), 'bomb.png'),
+    ('dot.png', file_of(Image.new('RGB', (3, 40)), 'dot.png')['buffer'], '16 each way are the least'),
+])
+def test_bad_files(page, name, content, words):
+    part(page, 'file').set_input_files(dict(name=name, mimeType='image/png', buffer=content))
+    assert words in said(page) and page.get_attribute('#enhance', 'data-state') == 'empty'
+
+
+def test_a_bad_file_does_not_cost_the_good_one(page, portrait):
+    choose(page, file_of(portrait, 'good.png'))
+    part(page, 'file').set_input_files(dict(name='bad.png', mimeType='image/png', buffer=b'bad'))
+    assert 'bad.png' in said(page) and page.get_attribute('#enhance', 'data-state') == 'ready'
+
+
+def test_half_a_photograph(page, portrait):
+    file = file_of(portrait, 'half.jpg')
+    choose(page, file | dict(buffer=file['buffer'][:4000]))
+    part(page, 'start').click()
+    assert 'file is damaged' in said(page) and page.get_attribute('#enhance', 'data-state') == 'ready'
+
+
+@pytest.mark.parametrize('way', ['drop', 'paste'])
+def test_drop_and_paste(page, portrait, way):
+    file = file_of(portrait, 'portrait.png')
+    page.evaluate('''([way, bytes]) => {
+        const data = new DataTransfer();
+        data.items.add(new File([new Uint8Array(bytes)], 'given.png', { type: 'image/png' }));
+        const options = { bubbles: true, cancelable: true, dataTransfer: data, clipboardData: data };
+        document.body.dispatchEvent(way === 'drop' ? new DragEvent('drop', options) : new ClipboardEvent('paste', options));
+    }''', [way, list(file['buffer'])])
+    page.wait_for_selector('[data-state=ready]')
+    assert said(page, 'status') == 'given.png: 178 by 218 pixels.'
+
+
+def test_numbers_that_make_no_region(page, portrait):
+    choose(page, file_of(portrait, 'portrait.png'))
+    page.check('[name=extent][value=region]')
+    for name, value in (('x', '900'), ('width', '5'), ('y', '-4'), ('height', '')):
+        page.fill(f'[name={name}]', value)
+        page.keyboard.press('Tab')
+    assert [page.input_value(f'[name={name}]') for name in ('x', 'y', 'width', 'height')] == ['107', '0', '16', '16']
+
+
+def serious(page):
+    "What axe-core finds, without what is minor."
+    if not page.evaluate('"axe" in window'): page.add_script_tag(path=site_parts.WEB / 'node_modules' / 'axe-core' / 'axe.min.js')
+    found = page.evaluate('async () => (await axe.run(document, { resultTypes: ["violations"] })).violations')
+    return [(rule['id'], [node['target'] for node in rule['nodes']]) for rule in found if rule['impact'] in ('serious', 'critical')]
+
+
+def test_accessible_in_every_state(page, warm, portrait):
+    def check(page):
+        for scheme in ('light', 'dark'):
+            page.emulate_media(color_scheme=scheme, reduced_motion='reduce')
+            assert serious(page) == [], scheme
+    check(page)
+    part(page, 'file').set_input_files(dict(name='bad.png', mimeType='image/png', buffer=b'bad'))
+    said(page)
+    check(page)
+    choose(page, file_of(portrait, 'portrait.png'))
+    page.check('[name=extent][value=region]')
+    page.check('[name=blur]')
+    check(page)
+    choose(warm, file_of(portrait, 'portrait.png'))
+    run(warm)
+    check(warm)
+
+
+@pytest.mark.parametrize('width', [360, 1280])
+@pytest.mark.parametrize('scheme', ['light', 'dark'])
+def test_widths_and_themes(browser, address, portrait, width, scheme):
+    phone = dict(has_touch=True, is_mobile=True) if width < 500 else {}
+    with visiting(browser, address, viewport=dict(width=width, height=740), color_scheme=scheme, **phone) as page:
+        page.goto(address)
+        overflow = lambda: page.evaluate('document.documentElement.scrollWidth - document.documentElement.clientWidth')
+        assert overflow() <= 0
+        choose(page, file_of(portrait.resize((1300, 500)), 'wide.png'))
+        page.check('[name=extent][value=region]')
+        page.check('[name=blur]')
+        assert overflow() <= 0
+        ink, ground = (sum(map(int, re.findall(r'\d+', page.evaluate(f'getComputedStyle({what}).color'))[:3])) for what in
+                       ("document.querySelector('#enhance')", "document.querySelector('[data-part=start]')"))
+        assert (ink > ground) == (scheme == 'dark')
+
+
+def test_stop_and_again_without_the_slider(browser, address, portrait):
+    "Stopping costs no second download; where the slider does not load, both pictures are shown."
+    with visiting(browser, address, allowed=('Failed to load resource',)) as page:
+        page.context.route('**/img-comparison-slider/*', lambda route: route.abort())
+        page.goto(address)
+        choose(page, file_of(portrait.resize((900, 1100)), 'large.png'))
+        part(page, 'start').click()
+        page.wait_for_function("document.querySelector('[data-part=doing]').textContent.startsWith('Part')", timeout=SLOW)
+        part(page, 'cancel').click()
+        page.wait_for_selector('[data-state=ready]', timeout=5000)
+        assert said(page, 'status') == 'Stopped.' and page.evaluate("document.activeElement.matches('[data-part=start]')")
+        fetched = []
+        page.on('request', lambda request: fetched.append(request.url))
+        choose(page, file_of(portrait, 'portrait.png'))
+        run(page)
+        assert not [url for url in fetched if url.endswith(('.wasm', '.onnx'))]
+        assert part(page, 'before').is_visible() and part(page, 'after').is_visible()
+
+
+def broken(error):
+    "An answer in the place of runtime.js, whose network cannot be loaded."
+    body = f'export class Told extends Error {{}}; export const load = async () => {{ throw new {error} }}'
+    return dict(content_type='text/javascript', body=body)
+
+
+@pytest.mark.parametrize('pattern, answer, words', [
+    ('**/vae.onnx', dict(status=404), 'The network could not be fetched (status 404)'),
+    ('**/model.json', None, 'The network could not be fetched: check the connection'),
+    ('**/vae.onnx', dict(status=200, body=b'short'), 'did not arrive completely'),
+    ('**/runtime.js', broken('RangeError("Array buffer allocation failed")'), 'memory of this device is not enough'),
+    ('**/runtime.js', broken('WebAssembly.CompileError("no SIMD")'), 'This browser cannot run the network'),
+    ('**/worker.js', dict(status=404), 'This browser could not start the computation'),
+    ('**/samples/astronaut.jpg', None, 'The sample could not be fetched'),
+])
+def test_when_something_is_missing(browser, address, portrait, pattern, answer, words):
+    with visiting(browser, address, allowed=('Failed to load resource',)) as page:
+        page.context.route(pattern, lambda route: route.fulfill(**answer) if answer else route.abort())
+        page.goto(address)
+        if 'samples' in pattern: page.click('[data-sample=astronaut]')
+        else:
+            choose(page, file_of(portrait, 'portrait.png'))
+            part(page, 'start').click()
+        assert words in said(page)
+        assert page.get_attribute('#enhance', 'data-state') == ('empty' if 'samples' in pattern else 'ready')
+
+
+def test_no_webassembly(browser, address, portrait):
+    with visiting(browser, address) as page:
+        page.add_init_script('delete globalThis.WebAssembly')
+        page.goto(address)
+        choose(page, file_of(portrait, 'portrait.png'))
+        part(page, 'start').click()
+        assert 'no WebAssembly' in said(page)
+
+
+def test_assembling_twice_changes_nothing(address):
+    files = [path for folder in ('vendor', 'enhance/model', 'enhance/samples') for path in (site_parts.NBS / folder).rglob('*') if path.is_file()]
+    before = [path.stat().st_mtime_ns for path in files]
+    site_parts.assemble()
+    assert len(files) > 10 and before == [path.stat().st_mtime_ns for path in files]
+
+
+def test_npm_is_missing(monkeypatch, tmp_path):
+    monkeypatch.setattr(site_parts, 'WEB', tmp_path)
+    monkeypatch.setattr(site_parts.shutil, 'which', lambda name: None)
+    (tmp_path / 'package-lock.json').write_text('{}')
+    with pytest.raises(SystemExit, match='^site_parts: node is not installed: [^\n]*$'): site_parts.node_modules()
+
+
+def test_lock_file_names_no_host():
+    assert '://' not in (site_parts.WEB / 'package-lock.json').read_text()
+
+
+def test_only_the_page_is_served(browser, address):
+    with visiting(browser, address, allowed=('Failed to load resource',)) as page:
+        for path in ('00_data.ipynb', 'enhance/', '_quarto.yml', 'enhance/../index.ipynb', 'enhance/%2e%2e/index.ipynb'):
+            assert page.request.get(address + path).status == 404

@@ -1,0 +1,194 @@
+"""The parts of the site that are not committed, and a server to look at the Enhance page without Quarto.
+
+    python tools/site_parts.py            # npm packages, network and samples into git-ignored folders of nbs/
+    python tools/site_parts.py --serve    # then http://127.0.0.1:8000/
+
+Each folder is written beside its place and renamed when it is complete; what is there already is left alone."""
+import argparse
+import hashlib
+import inspect
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from importlib.metadata import version
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import numpy as np
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[1]
+WEB, NBS = ROOT / 'tools' / 'web', ROOT / 'nbs'
+SLIDER, ORT = 'img-comparison-slider/dist', 'onnxruntime-web/dist'
+VENDORED = {  # folder in nbs/vendor → files of the package
+    'img-comparison-slider': (SLIDER, ('index.js', 'styles.css')),
+    'ort': (ORT, ('ort.wasm.bundle.min.mjs', 'ort-wasm-simd-threaded.wasm',
+                  'ort.jspi.bundle.min.mjs', 'ort-wasm-simd-threaded.jspi.wasm')),
+}
+# With these the page gives what `enhance(…, method='vae')` gives with its own tiles of 640, to 2 of 255 levels.
+TILE, OVERLAP = 384, 128
+
+
+def stop(message: str) -> None:
+    sys.exit(f'site_parts: {message}')
+
+
+def digest(*parts: bytes) -> str:
+    return hashlib.sha256(b'\0'.join(parts)).hexdigest()
+
+
+def assembled(folder: Path, made_of: str, fill: Callable[[Path], None]) -> bool: # whether anything was done
+    "`folder` as `fill` makes it, unless it was made of the same already."
+    stamp = folder / '.made_of'
+    if stamp.is_file() and stamp.read_text() == made_of: return False
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    beside = Path(tempfile.mkdtemp(prefix=f'.{folder.name}-', dir=folder.parent))
+    try:
+        beside.chmod(0o755)
+        fill(beside)
+        (beside / '.made_of').write_text(made_of)
+        shutil.rmtree(folder, ignore_errors=True)
+        beside.rename(folder)
+    finally: shutil.rmtree(beside, ignore_errors=True)
+    return True
+
+
+def node_modules() -> Path:
+    "The packages of the lock file, installed if need be."
+    lock, modules = WEB / 'package-lock.json', WEB / 'node_modules'
+    mark = modules / '.deblur_vae'
+    if mark.is_file() and mark.read_text() == digest(lock.read_bytes()): return modules
+    for tool in ('node', 'npm'):
+        if not shutil.which(tool): stop(f'{tool} is not installed: the Enhance page and the sliders need Node.js 18 or newer with npm')
+    command = ['npm', 'ci', '--prefix', str(WEB), '--ignore-scripts', '--no-fund', '--no-audit', '--loglevel=error']
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode: stop(f'npm could not install the packages of {lock.relative_to(ROOT)}: ' + ' '.join(done.stderr.split())[:300])
+    mark.write_text(digest(lock.read_bytes()))
+    return modules
+
+
+def vendor(folder: Path) -> None:
+    "Files of npm packages into `folder`, each package in its own, with the licences."
+    modules = node_modules()
+    for name, (source, files) in VENDORED.items():
+        (folder / name).mkdir()
+        for file in files: shutil.copyfile(modules / source / file, folder / name / file)
+        shutil.copyfile(WEB / 'LICENSES.txt', folder / name / 'LICENSES.txt')
+
+
+def model(folder: Path) -> None:
+    "The network as ONNX, and what a page has to know before it fetches it, into `folder`."
+    file = folder / 'vae.onnx'
+    command = [sys.executable, '-m', 'deblur_vae.cli', 'export', '--onnx', str(file), '--tile', str(TILE)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    if done.returncode: stop('the network could not be exported: ' + ' '.join(done.stderr.split())[-300:])
+    content = file.read_bytes()
+    wasm = {kind: (NBS / 'vendor' / 'ort' / f'ort-wasm-simd-threaded{infix}.wasm').stat().st_size
+            for kind, infix in (('wasm', ''), ('webgpu', '.jspi'))}
+    about = dict(file=file.name, bytes=len(content), sha256=digest(content), tile=TILE, overlap=OVERLAP,
+                 version=version('deblur_vae'), runtime=wasm)
+    (folder / 'model.json').write_text(json.dumps(about, indent=1) + '\n')
+
+
+def samples(folder: Path) -> None:
+    "Pictures to try the page on: a photograph of NASA's and portraits of nobody."
+    from skimage.data import astronaut
+
+    from deblur_vae.portraits import draw_portrait
+    rows = [np.concatenate([np.asarray(draw_portrait(n)[0]) for n in row], 1) for row in ((3, 12, 5), (8, 21, 2))]
+    pictures = dict(astronaut=Image.fromarray(astronaut()), portraits=Image.fromarray(np.concatenate(rows)),
+                    portrait=draw_portrait(8)[0].resize((392, 480), Image.Resampling.BICUBIC))
+    for name, picture in pictures.items():
+        picture.save(folder / f'{name}.jpg', quality=92, subsampling=0, optimize=True)
+        picture.resize((picture.width * 192 // picture.height, 192), Image.Resampling.LANCZOS).save(
+            folder / f'{name}-small.jpg', quality=80, optimize=True)
+
+
+def assemble() -> None:
+    "All parts, in the order in which they need each other."
+    package, lock = ROOT / 'deblur_vae', (WEB / 'package-lock.json').read_bytes()
+    code = [(package / f'{name}.py').read_bytes() for name in ('enhance', 'export', 'classical', 'model')]
+    weights = (package / 'weights' / 'vae.safetensors').read_bytes()
+    parts = (
+        ('vendor', vendor, [lock, repr(VENDORED).encode(), (WEB / 'LICENSES.txt').read_bytes()]),
+        ('enhance/model', model, [weights, lock, *code, bytes((TILE // 16, OVERLAP // 16))]),
+        ('enhance/samples', samples, [(package / 'portraits.py').read_bytes()]),
+    )
+    for name, fill, sources in parts:
+        made_of = digest(inspect.getsource(fill).encode(), *sources)
+        if assembled(NBS / name, made_of, fill): print(f'site_parts: nbs/{name} is assembled', flush=True)
+
+
+SHELL = '''<!doctype html>
+<html lang="en-GB">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Enhance</title>
+<link rel="icon" href="data:,">
+<style>
+:root {{ color-scheme: light dark; }}
+body {{ margin: 0 auto; max-width: 60rem; padding: 1rem; font: 1rem/1.6 system-ui, sans-serif;
+  background: light-dark(#fff, #15191d); color: light-dark(#24292e, #dde2e7); }}
+</style>
+</head>
+<body>
+<main>
+<h1>Enhance</h1>
+{fragment}
+</main>
+</body>
+</html>
+'''
+
+
+class PageHandler(SimpleHTTPRequestHandler):
+    "The Enhance page at /, and nothing of nbs/ but what it consists of."
+    extensions_map = {**SimpleHTTPRequestHandler.extensions_map, '.mjs': 'text/javascript', '.wasm': 'application/wasm'}
+
+    def do_GET(self) -> None:
+        "The shell with the fragment, or a file."
+        path = urlsplit(self.path).path
+        if path in ('/', '/enhance.html'): return self.page()
+        if path.startswith(('/enhance/', '/vendor/')) and not path.endswith('/'): return super().do_GET()
+        self.send_error(404)
+
+    def page(self) -> None:
+        body = SHELL.format(fragment=(NBS / 'enhance' / 'fragment.html').read_text()).encode()
+        self.send_response(200)
+        for header in (('Content-Type', 'text/html; charset=utf-8'), ('Content-Length', str(len(body)))): self.send_header(*header)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def end_headers(self) -> None:
+        self.send_header('Cache-Control', 'no-cache')
+        super().end_headers()
+
+    def log_message(self, *_) -> None: pass
+
+
+def server(port: int) -> ThreadingHTTPServer:
+    "A server of the page on this machine alone; port 0 takes a free one."
+    return ThreadingHTTPServer(('127.0.0.1', port), partial(PageHandler, directory=str(NBS)))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--serve', action='store_true', help='serve the Enhance page until Ctrl-C')
+    parser.add_argument('--port', type=int, default=8000)
+    args = parser.parse_args()
+    assemble()
+    if not args.serve: return
+    try: site = server(args.port)
+    except OSError as error: stop(f'port {args.port} cannot be used ({error.strerror}): take another with --port')
+    print(f'The Enhance page is at http://127.0.0.1:{site.server_port}/ (Ctrl-C ends it)', flush=True)
+    try: site.serve_forever()
+    except KeyboardInterrupt: print()
+
+
+if __name__ == '__main__': main()

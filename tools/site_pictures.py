@@ -1,0 +1,49 @@
+"""Pictures of the home page and the social card: `python tools/site_pictures.py` writes nbs/images/astronaut-blurred.jpg,
+astronaut-enhanced.jpg and card.jpg, with the weights that are shipped. The photograph is NASA's, in the public domain."""
+from pathlib import Path
+
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from skimage.data import astronaut
+from torchvision.transforms.functional import to_pil_image, to_tensor
+
+from deblur_vae.data import gaussian_blur, to_8bit
+from deblur_vae.enhance import enhance
+from deblur_vae.results import psnr
+
+IMAGES = Path(__file__).resolve().parents[1] / 'nbs' / 'images'
+TAPS, SIGMA = 15, 2.6
+FACE = (100, 0, 420, 320)
+
+
+def pair() -> tuple[Image.Image, Image.Image]:
+    "The photograph as the post would blur it, stored in 8 bits; and what `enhance` makes of that."
+    sharp = to_tensor(astronaut())[None]
+    blurred = to_8bit(gaussian_blur(sharp, torch.tensor([TAPS]), torch.tensor([SIGMA])))
+    before = to_pil_image(blurred[0])
+    after = enhance(before)
+    print(f'blurred {psnr(blurred, sharp).item():.2f} dB, enhanced {psnr(to_tensor(after)[None], sharp).item():.2f} dB')
+    return before.crop(FACE), after.crop(FACE)
+
+
+def social_card(before: Image.Image, after: Image.Image) -> Image.Image:
+    "1200×630: half before, half after, the name below."
+    side = 630
+    card, half = Image.new('RGB', (1200, side), '#15191d'), side // 2
+    for picture, left in ((before, 0), (after, half)):
+        large = picture.resize((side, side), Image.Resampling.BICUBIC)
+        card.paste(large.crop((left, 0, left + half, side)), (left, 0))
+    draw = ImageDraw.Draw(card)
+    draw.line((half, 0, half, side), fill='white', width=4)
+    draw.text((side + 50, 250), 'deblur_vae', fill='white', font=ImageFont.load_default(72))
+    draw.text((side + 52, 350), 'A blurry face, and what can\nbe done about it', fill='#b8c1ca', font=ImageFont.load_default(34), spacing=12)
+    return card
+
+
+def main() -> None:
+    before, after = pair()
+    for name, picture in (('astronaut-blurred', before), ('astronaut-enhanced', after), ('card', social_card(before, after))):
+        picture.save(IMAGES / f'{name}.jpg', quality=88, optimize=True)
+
+
+if __name__ == '__main__': main()
