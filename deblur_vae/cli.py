@@ -115,13 +115,13 @@ def add_demo(commands) -> None:
     demo.add_argument('--minutes', type=float, default=4, help='start no epoch that would end later (default: 4)')
     demo.set_defaults(**vars(engine().parse_args([])) | dict(run='commands.run_demo', network='unet', size=(218, 178), batch_size=4, cosine=True, beta2=0.95, overwrite=True))
 
-# %% ../nbs/99_cli.ipynb #ed4f9cdc
+# %% ../nbs/99_cli.ipynb #c77fc8b8
 def add_tools(commands) -> None:
     "The subcommands that do not train."
     evaluate = commands.add_parser('evaluate', help='measure networks and their rivals on a folder of pictures')
     evaluate.add_argument('--weights', action='append', default=[], metavar='FILE', help='best.safetensors of a run, or a state_dict as .pt; may be repeated')
     evaluate.add_argument('--methods', nargs='+', metavar='NAME',
-                          help='of vae and the rivals of chapter 06 (default: wiener vae, or none if there are --weights)')
+                          help='of hybrid, vae and the rivals of chapter 06 (default: wiener vae hybrid, or none if there are --weights)')
     evaluate.add_argument('--out', default='evaluation', metavar='DIR', help='folder of the tables (default: evaluation)')
     add_data(evaluate)
     add_common(evaluate)
@@ -133,7 +133,7 @@ def add_tools(commands) -> None:
     draw.add_argument('--seed', type=int, default=0, help='of the series (default: 0)')
     draw.set_defaults(run='commands.run_portraits')
 
-# %% ../nbs/99_cli.ipynb #ec581f29
+# %% ../nbs/99_cli.ipynb #e0d16468
 def share(text: str) -> float:
     "A number from 0 to 1, for argparse."
     if not 0 <= float(text) <= 1: raise argparse.ArgumentTypeError(f'{text} does not lie between 0 and 1')
@@ -145,7 +145,7 @@ def add_enhancing(commands) -> None:
     enhance = commands.add_parser('enhance', help='sharpen pictures of your own', epilog='A name that begins with a dash: write ./-NAME, or -- before it.')
     enhance.add_argument('pictures', nargs='+', metavar='PICTURE', help='files, folders or patterns')
     enhance.add_argument('-o', '--out', metavar='OUT', help='file or folder for the result (default: NAME-enhanced beside each picture)')
-    enhance.add_argument('--method', choices=('vae', 'wiener'), default='vae', help='(default: %(default)s)')
+    enhance.add_argument('--method', choices=('hybrid', 'vae', 'wiener'), default='hybrid', help='(default: %(default)s)')
     enhance.add_argument('--compare', action='store_true', help='also write before and after side by side, as NAME-compare')
     enhance.add_argument('--strength', type=share, default=1.0, metavar='S', help='from 0, change nothing, to 1 (default)')
     enhance.add_argument('--tile', type=positive, default=640, metavar='N', help='side in pixels of the pieces that are worked on; less takes less memory (default: 640)')

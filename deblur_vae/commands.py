@@ -7,7 +7,7 @@ __all__ = ['NETWORKS', 'DEFAULT_METHODS', 'LEFT', 'parse_filter', 'open_data', '
            'report', 'fit', 'chosen_network', 'run_train', 'run_demo', 'enhance_astronaut', 'method_named',
            'run_evaluate', 'run_portraits']
 
-# %% ../nbs/98_commands.ipynb #a4ade42c
+# %% ../nbs/98_commands.ipynb #c9a15e97
 import argparse
 import time
 from pathlib import Path
@@ -20,7 +20,7 @@ from torchvision import transforms
 from torchvision.transforms.functional import to_tensor
 
 from .checkpoint import read_history
-from .compute import describe, make_accelerator, make_loaders
+from .compute import describe, keep_memory, make_accelerator, make_loaders
 from .classical import RIVALS
 from .data import DataError, open_celeba, split, to_8bit
 from .enhance import EVERYDAY, METHODS, Degradation, EnhanceVAE, enhance, pretrained
@@ -56,8 +56,8 @@ def open_parts(args: argparse.Namespace, device: torch.device) -> list:
     if args.val_data is None: return split(prepared(args.data, args.samples), seed=args.seed)[:2]
     return [prepared(args.data, args.samples), prepared(args.val_data, args.val_samples)]
 
-# %% ../nbs/98_commands.ipynb #d7afdb93
-NETWORKS, DEFAULT_METHODS = (VAE_UNet, EnhanceVAE), ('wiener', 'vae')
+# %% ../nbs/98_commands.ipynb #cac3d112
+NETWORKS, DEFAULT_METHODS = (VAE_UNet, EnhanceVAE), ('wiener', 'vae', 'hybrid')
 
 
 def new_model(seed: int, kind: type = VAE_UNet, **config) -> nn.Module:
@@ -168,7 +168,7 @@ def enhance_astronaut(folder: Path, device: torch.device) -> None:
     matplotlib.pyplot.close('all')
     print(f'\nA photograph, with the weights that come with the package: blurred {before:.2f} dB, enhanced {after:.2f} dB: {folder}/astronaut.png')
 
-# %% ../nbs/98_commands.ipynb #a0cb2617
+# %% ../nbs/98_commands.ipynb #adddbbfb
 def method_named(name: str, device: torch.device) -> Method:
     "What `--methods` calls `name`, as `evaluate` takes it: a rival of chapter 06, or a network that comes with the package."
     if name in RIVALS: return RIVALS[name]
@@ -180,6 +180,7 @@ def method_named(name: str, device: torch.device) -> Method:
 def run_evaluate(args: argparse.Namespace) -> None:
     "`deblur-vae evaluate`"
     device, methods = choose_device(args.device), {}
+    if device.type == 'cpu': keep_memory()
     for path in map(Path, args.weights):
         model = load_model(path, device, NETWORKS)
         methods[path.stem if path.stem not in ('best', 'last') else path.resolve().parent.name] = lambda x, k, sigma, model=model: model.restore(x)

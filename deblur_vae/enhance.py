@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['EVERYDAY', 'FINE', 'COARSE', 'GREY_BANK', 'COLOUR_BANK', 'METHODS', 'LOOK', 'jpeg', 'Degradation', 'cosines',
-           'bank_filters', 'wiener_bank', 'ChannelNorm', 'GatedBlock', 'blocks', 'Choice', 'EnhanceLayers',
+           'changes', 'bank_filters', 'wiener_bank', 'ChannelNorm', 'GatedBlock', 'blocks', 'Choice', 'EnhanceLayers',
            'EnhanceVAE', 'pretrained', 'look_at', 'overlap_of', 'sharpener', 'enhance_pixels', 'enhance']
 
 # %% ../nbs/05_enhance.ipynb #b4af4880
@@ -68,7 +68,7 @@ class Degradation:
 # %% ../nbs/05_enhance.ipynb #bfda83c9
 EVERYDAY = Degradation(sharp_share=0.04, noise=(0.0, 0.02), noise_share=0.4, jpeg=(60, 100), jpeg_share=0.4)
 
-# %% ../nbs/05_enhance.ipynb #d87cf127
+# %% ../nbs/05_enhance.ipynb #aaab8d74
 FINE, COARSE = EIGHT_BITS, 0.01
 GREY_BANK = tuple((k, sigma, FINE) for k in KERNEL_SIZES for sigma in (1.75, 2.5)) + tuple(
     (15, sigma, COARSE) for sigma in (1.3, 1.7, 2.1, 2.5)) + ((19, 3.0, FINE), (21, 4.0, FINE))
@@ -83,16 +83,21 @@ def cosines(n: int) -> Tensor: # [n,n]
     return (torch.cos(torch.pi * i[:, None] * i / (n - 1)) * weight).float()
 
 
+def changes(down: Tensor, across: Tensor, noise: Tensor, power: Tensor) -> Tensor: # [F,H], [F,W], [F], [H,W] → [F,H,W]
+    "What a Wiener filter changes, from what its blur leaves of each frequency `down` and `across`, noise and expected power."
+    blur = down[:, :, None] * across[:, None]
+    return blur * power / (blur.square() * power + noise[:, None, None].square()) - 1
+
+
 @lru_cache(maxsize=4)
 def bank_filters(height: int, width: int) -> tuple[Tensor, Tensor]: # grey [18,H,W], colour [4,H,W]
     "What each Wiener filter of the two banks changes, for each coefficient of the cosine transform."
     fh, fw = (frequencies(n, torch.zeros(1)) for n in (height, width))
     grey, *colours = prior_spectrum(radius(fh, fw))
-    def changes(bank, signal):
+    def filters(bank, power):
         k, sigma, noise = (torch.tensor(column) for column in zip(*bank))
-        blur = transfer(fh, k, sigma)[:, :, None] * transfer(fw, k, sigma)[:, None]
-        return blur * signal / (blur**2 * signal + noise[:, None, None]**2) - 1
-    return changes(GREY_BANK, grey), changes(COLOUR_BANK, sum(colours) / 2)
+        return changes(transfer(fh, k, sigma), transfer(fw, k, sigma), noise, power)
+    return filters(GREY_BANK, grey), filters(COLOUR_BANK, sum(colours) / 2)
 
 
 @torch.no_grad()
@@ -228,8 +233,8 @@ class EnhanceVAE(EnhanceLayers):
         "The picture at the mean of the posterior, clamped to [0, 1]: no noise, no gradient."
         return self.run(x, start, lambda mu, logvar: mu)[0].clamp(0, 1)
 
-# %% ../nbs/05_enhance.ipynb #c94048e2
-METHODS = ('vae', 'wiener')
+# %% ../nbs/05_enhance.ipynb #dcd520da
+METHODS = ('hybrid', 'vae', 'wiener')
 LOOK = 1088  # a little more than `estimate_blur` looks at, so that it can fade out what it cuts
 
 

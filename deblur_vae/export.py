@@ -6,7 +6,7 @@
 __all__ = ['CLOSE', 'TileBank', 'rounded', 'OneSize', 'onnx_part', 'hushed', 'traced', 'shrink', 'trial', 'check_onnx',
            'fingerprint', 'export_onnx']
 
-# %% ../nbs/13_onnx.ipynb #cc87ffd4
+# %% ../nbs/13_onnx.ipynb #d66b038d
 import hashlib
 import json
 import logging
@@ -24,10 +24,10 @@ from torch import Tensor, nn
 
 from . import __version__
 from .classical import frequencies, opponent, prior_spectrum, radius, transfer
-from .enhance import COLOUR_BANK, GREY_BANK, Degradation, EnhanceVAE, cosines, overlap_of
+from .enhance import COLOUR_BANK, GREY_BANK, Degradation, EnhanceVAE, changes, cosines, overlap_of
 from .model import write_beside
 
-# %% ../nbs/13_onnx.ipynb #cd14058b
+# %% ../nbs/13_onnx.ipynb #f4fc295c
 class TileBank(nn.Module):
     "`enhance.wiener_bank` for pictures of `side` by `side` pixels. Keeps what the filters are made of, not the filters."
     def __init__(self, side: int):
@@ -37,20 +37,14 @@ class TileBank(nn.Module):
         parts = dict(basis=cosines(side), grey_power=grey, colour_power=sum(colours) / 2)
         for name, bank in (('grey', GREY_BANK), ('colour', COLOUR_BANK)):
             k, sigma, noise = (torch.tensor(column) for column in zip(*bank))
-            parts |= {f'{name}_blur': transfer(f, k, sigma), f'{name}_noise': noise[:, None, None]**2}
+            parts |= {f'{name}_blur': transfer(f, k, sigma), f'{name}_noise': noise}
         for name, part in parts.items(): self.register_buffer(name, part, persistent=False)
-
-    @staticmethod
-    def changes(blur: Tensor, power: Tensor, noise: Tensor) -> Tensor: # [filters,side,side]
-        "What each filter changes, from what its blur leaves of each frequency of one axis, [filters,side]."
-        blur = blur[:, :, None] * blur[:, None]
-        return blur * power / (blur.square() * power + noise) - 1
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]: # grey [B,18,H,W], colour [B,2,4,H,W]
         "What each filter would add to the pictures `x`, [B,3,side,side]."
         y = self.basis @ opponent(x) @ self.basis.mT
-        grey = self.changes(self.grey_blur, self.grey_power, self.grey_noise)
-        colour = self.changes(self.colour_blur, self.colour_power, self.colour_noise)
+        grey = changes(self.grey_blur, self.grey_blur, self.grey_noise, self.grey_power)
+        colour = changes(self.colour_blur, self.colour_blur, self.colour_noise, self.colour_power)
         y = torch.cat([y[:, :1] * grey, y[:, 1:2] * colour, y[:, 2:] * colour], 1)
         found = (self.basis @ y @ self.basis.mT / (4 * (x.shape[-1] - 1)**2)).clamp(-0.5, 0.5)
         return found[:, :len(grey)], found[:, len(grey):].unflatten(1, (2, len(colour)))
