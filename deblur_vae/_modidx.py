@@ -229,7 +229,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '', 'doc_host': '', 'git_url
                                     'deblur_vae.enhance.GatedBlock.__init__': ('enhance.html#gatedblock.__init__', 'deblur_vae/enhance.py'),
                                     'deblur_vae.enhance.GatedBlock.forward': ('enhance.html#gatedblock.forward', 'deblur_vae/enhance.py'),
                                     'deblur_vae.enhance.bank_filters': ('enhance.html#bank_filters', 'deblur_vae/enhance.py'),
-                                    'deblur_vae.enhance.blocks': ('enhance.html#blocks', 'deblur_vae/enhance.py'),
                                     'deblur_vae.enhance.changes': ('enhance.html#changes', 'deblur_vae/enhance.py'),
                                     'deblur_vae.enhance.cosines': ('enhance.html#cosines', 'deblur_vae/enhance.py'),
                                     'deblur_vae.enhance.enhance': ('enhance.html#enhance', 'deblur_vae/enhance.py'),
