@@ -192,7 +192,7 @@ class EnhanceLayers(nn.Module):
         own, *weights = F.pixel_shuffle(self.head(x), 2).split((3, *(share.shape[1] for share in shares)), 1)
         return [own, *(weight + share for weight, share in zip(weights, shares))]
 
-# %% ../nbs/05_enhance.ipynb #cc97f7a6
+# %% ../nbs/05_enhance.ipynb #a9701dd6
 class EnhanceVAE(EnhanceLayers):
     "A residual variational autoencoder for degraded pictures of any size from 32 pixels on; its latent is a map at a sixteenth of it."
     def latent_shape(self, height: int, width: int) -> tuple[int, ...]:
@@ -220,9 +220,9 @@ class EnhanceVAE(EnhanceLayers):
         change = torch.cat([(grey_weights * grey).sum(1, keepdim=True), (colour_weights[:, None] * colour).sum(2)], 1)
         return x + own + opponent(change, back=True), mu, logvar
 
-    def forward(self, x: Tensor, noise: Tensor | torch.Generator | None = None, start: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
-        "`(recon, mu, logvar)` with a sampled latent. `start` is the blind Wiener picture, made if it is needed and not given."
-        return self.run(x, start, lambda mu, logvar: sample_posterior(mu, logvar, noise))
+    def forward(self, x: Tensor, noise: Tensor | torch.Generator | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        "`(recon, mu, logvar)` with a sampled latent."
+        return self.run(x, None, lambda mu, logvar: sample_posterior(mu, logvar, noise))
 
     @torch.no_grad()
     def restore(self, x: Tensor, blur: tuple[Tensor, ...] | None = None) -> Tensor:

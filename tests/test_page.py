@@ -1,5 +1,6 @@
 "The Enhance page in a real browser: what it computes, how it is used, what it says when something is wrong."
 import re
+import shutil
 import struct
 import zlib
 
@@ -23,8 +24,9 @@ LEVELS = 2 # of 255, by which the page may differ from Python
 
 @pytest.fixture(scope='module')
 def address():
-    try: site_parts.assemble()
-    except SystemExit as reason: pytest.skip(str(reason))
+    for tool in ('node', 'npm'):
+        if not shutil.which(tool): pytest.skip(f'{tool} is not installed')
+    site_parts.assemble()
     with serving(site_parts.server(0)) as address: yield address
 
 

@@ -37,7 +37,7 @@ deblur-vae train {arguments}
 
 {quality}
 
-**Made for** sharpening photographs that a lens, or a resize, has blurred by about a Gaussian of σ from 1.2 to 2.6 pixels, with noise or JPEG on top; a picture that is sharp already is left alone.
+**Made for** sharpening photographs that a lens, or a resize, has blurred by about a Gaussian of effective σ from 1.2 to 2.9 pixels, with noise or JPEG on top; a picture that is sharp already comes back all but unchanged.
 
 **Limits.** It has seen photographs of faces, mostly of public figures, of one size. It does not undo motion blur. Where a picture has no detail it *invents* some: what it shows of a face is plausible and no evidence. It must not be used to identify anybody, or to decide anything about them.
 
@@ -67,7 +67,7 @@ scores, recipe = read_scores(evaluation / 'evaluation.csv'), dict(config['recipe
 row = '| {epoch} | {lr:.1e} | {kl_weight:g} | {train_loss:.1f} | {val_loss:.1f} | {val_psnr_blurred:.2f} | {val_psnr:.2f} |'
 path.with_suffix('.md').write_text(CARD.format(
     name=name, parameters=sum(p.numel() for p in model.parameters()), megabytes=path.stat().st_size / 1e6, config=model.config,
-    pictures='Needs nothing but the picture.' if not model.config['blind'] else 'Works on top of the blind Wiener picture, which is made from the same picture.',
+    pictures='Needs nothing but the picture.' if not model.config['blind'] else 'Works on top of the blind Wiener picture, which is made from the same picture, and is averaged with it where the blur is wider than any in training.',
     train=config['train_data']['pictures'], fingerprint=config['train_data']['fingerprint'], crop=recipe['crop'], batch=config['batch_size'],
     steps=len(history) * -(-config['train_data']['pictures'] // config['batch_size']), degrade=recipe['degrade'], val=config['val_data']['pictures'],
     machine=config['how']['machine'], hours=sum(entry['seconds'] for entry in history) / 3600, seed=config['seed'],

@@ -174,6 +174,7 @@ const heard = {
     say(`Enhanced on your ${where}.${gain ? ` PSNR to the sharp picture: ${quality(...gain)}.` : ''}`);
   },
   failed({ sentence }) {
+    part.save.disabled = false;
     worker.terminate();
     worker = null;
     enter('ready');
