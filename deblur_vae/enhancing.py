@@ -15,8 +15,8 @@ from tqdm.auto import tqdm
 
 from .compute import best_device
 from .enhance import EnhanceVAE, enhance_pixels, pretrained
-from .export import export_onnx
 from .model import load_model
+from .onnx import export_onnx
 from .pictures import enhance_files, find_pictures, out_path
 
 # %% ../nbs/97_enhancing.ipynb #b8b0b264

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-import deblur_vae.export
+import deblur_vae.onnx
 from deblur_vae import __version__
 from deblur_vae.enhance import EnhanceVAE
-from deblur_vae.export import CLOSE, check_onnx, export_onnx, fingerprint, shrink, trial
 from deblur_vae.model import VAE_UNet
+from deblur_vae.onnx import CLOSE, check_onnx, export_onnx, fingerprint, shrink, trial
 
 for package in ('onnx', 'onnxscript', 'onnxruntime'):
     pytest.importorskip(package, reason=f"{package} is not installed: pip install -e '.[onnx]'", exc_type=ImportError)
@@ -62,7 +62,7 @@ def small_file(small, tmp_path_factory): return export_onnx(small, str(tmp_path_
 def again(small_file, monkeypatch):
     "Lets `export_onnx` find its graph at once."
     import onnx
-    monkeypatch.setattr('deblur_vae.export.traced', lambda network, side: onnx.load(small_file))
+    monkeypatch.setattr('deblur_vae.onnx.traced', lambda network, side: onnx.load(small_file))
 
 
 def one_line(error): return '\n' not in str(error.value)
@@ -152,7 +152,7 @@ def test_missing_package(small, tmp_path, monkeypatch, package):
 
 def test_package_works_without_the_extra():
     "Nothing of the extra is imported with the module."
-    tree = ast.parse(Path(deblur_vae.export.__file__).read_text())
+    tree = ast.parse(Path(deblur_vae.onnx.__file__).read_text())
     imported = [name for node in ast.walk(tree) if isinstance(node, (ast.Import, ast.ImportFrom))
                 for name in [getattr(node, 'module', None), *(alias.name for alias in node.names)]]
     assert 'torch' in imported and not any(str(name).startswith('onnx') for name in imported)

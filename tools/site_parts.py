@@ -112,7 +112,7 @@ def samples(folder: Path) -> None:
 def assemble() -> None:
     "All parts, in the order in which they need each other."
     package, lock = ROOT / 'deblur_vae', (WEB / 'package-lock.json').read_bytes()
-    code = [(package / f'{name}.py').read_bytes() for name in ('enhance', 'export', 'classical', 'model')]
+    code = [(package / f'{name}.py').read_bytes() for name in ('enhance', 'onnx', 'classical', 'model')]
     weights = (package / 'weights' / 'vae.safetensors').read_bytes()
     parts = (
         ('vendor', vendor, [lock, repr(VENDORED).encode(), (WEB / 'LICENSES.txt').read_bytes()]),
