@@ -121,7 +121,7 @@ def add_tools(commands) -> None:
     evaluate = commands.add_parser('evaluate', help='measure networks and their rivals on a folder of pictures')
     evaluate.add_argument('--weights', action='append', default=[], metavar='FILE', help='best.safetensors of a run, or a state_dict as .pt; may be repeated')
     evaluate.add_argument('--methods', nargs='+', metavar='NAME',
-                          help='of hybrid, vae and the rivals of chapter 06 (default: wiener vae hybrid, or none if there are --weights)')
+                          help='of hybrid, vae and the rivals of chapter 11 (default: wiener vae hybrid, or none if there are --weights)')
     evaluate.add_argument('--out', default='evaluation', metavar='DIR', help='folder of the tables (default: evaluation)')
     add_data(evaluate)
     add_common(evaluate)

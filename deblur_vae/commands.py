@@ -170,7 +170,7 @@ def enhance_astronaut(folder: Path, device: torch.device) -> None:
 
 # %% ../nbs/98_commands.ipynb #adddbbfb
 def method_named(name: str, device: torch.device) -> Method:
-    "What `--methods` calls `name`, as `evaluate` takes it: a rival of chapter 06, or a network that comes with the package."
+    "What `--methods` calls `name`, as `evaluate` takes it: a rival of chapter 11, or a network that comes with the package."
     if name in RIVALS: return RIVALS[name]
     if name not in METHODS: raise ValueError(f'--methods {name}: there are {", ".join(dict.fromkeys([*METHODS, *RIVALS]))}')
     restore = pretrained(name, device).restore

@@ -107,7 +107,7 @@ def test_files_are_light(root):
 
 
 def test_pairs_are_sliders(pages):
-    for name in ('index', '00_data', '01_model', '04_results', '05_enhance', '06_classical'):
+    for name in ('index', '00_data', '01_model', '04_results', '13_enhance', '11_classical'):
         raw = ''.join(pages[name].raw)
         assert raw.count('<img-comparison-slider>') == 1 and raw.count('slot="first"') == raw.count('slot="second"') == 1, name
         assert 'src="vendor/img-comparison-slider/index.js"' in raw
@@ -117,7 +117,7 @@ def test_pairs_are_sliders(pages):
 
 def test_home_maps_the_chapters(pages, root):
     cards = re.findall(r'href="(\d\d_\w+)\.ipynb"><img src="([^"]+)"', ''.join(pages['index'].raw))
-    assert [stem for stem, _ in cards] == sorted(path.stem for path in NBS.glob('[01]*.ipynb'))
+    assert [stem for stem, _ in cards] == sorted(path.stem for path in NBS.glob('[012]*.ipynb'))
     for _, picture in cards: assert (root / picture).stat().st_size > 1000
     assert '[Enhance a picture of your own](enhance.qmd)' in pages['index'].markdown
 
