@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import nn
 
+from deblur_vae.enhance import tile_starts, tile_weights, tiled
 from deblur_vae.pixels import (as_pixels, deep_png, joined, map_pixels, plain_tiff, raw_mode, read_deep, side_by_side, to_arrays,
                                to_image, upright)
-from deblur_vae.tiles import tile_starts, tile_weights, tiled
 
 
 @pytest.fixture(autouse=True)

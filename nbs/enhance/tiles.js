@@ -1,4 +1,4 @@
-// The arithmetic of deblur_vae/tiles.py and of gaussian_blur in deblur_vae/data.py, for RGBA pictures of 8 bits.
+// The arithmetic of deblur_vae/enhance.py and of gaussian_blur in deblur_vae/data.py, for RGBA pictures of 8 bits.
 
 const MULTIPLE = 16;
 
