@@ -15,9 +15,9 @@ from tqdm.auto import tqdm
 
 from .compute import best_device
 from .enhance import EnhanceVAE, enhance_pixels, pretrained
+from .files import enhance_files, find_pictures, out_path
 from .model import load_model
 from .onnx import export_onnx
-from .pictures import enhance_files, find_pictures, out_path
 
 # %% ../nbs/97_enhancing.ipynb #b8b0b264
 def choose_device(name: str | None) -> torch.device:

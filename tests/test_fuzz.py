@@ -8,9 +8,8 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from deblur_vae.pictures import enhance_files, read_image
 from deblur_vae.data import DataError
-from deblur_vae.pixels import deep_png, plain_tiff
+from deblur_vae.files import deep_png, enhance_files, plain_tiff, read_image
 
 EACH = 350  # damaged copies of each of the kinds of files below
 

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms, ImageOps, JpegImagePlugin
 from PIL.PngImagePlugin import PngInfo
 
-import deblur_vae.pictures
+import deblur_vae.files
 from deblur_vae.data import DataError
-from deblur_vae.pictures import MAX_PIXELS, Picture, enhance_files, find_pictures, out_path, plan, read_image, write_image
-from deblur_vae.pixels import deep_png, joined, plain_tiff
+from deblur_vae.enhance import joined
+from deblur_vae.files import (MAX_PIXELS, Picture, deep_png, enhance_files, find_pictures, out_path, plain_tiff, plan, read_image,
+                              write_image)
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile('sRGB')).tobytes()
 
@@ -505,5 +506,5 @@ def test_work_is_not_done_for_nothing(tmp_path):
 
 def test_memory_error_while_reading(tmp_path, monkeypatch):
     def full(_): raise MemoryError
-    monkeypatch.setattr(deblur_vae.pictures, 'to_arrays', full)
+    monkeypatch.setattr(deblur_vae.files, 'to_arrays', full)
     refused('does not fit into memory')(save(tmp_path / 'a.png'))

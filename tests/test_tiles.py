@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import nn
 
-from deblur_vae.enhance import tile_starts, tile_weights, tiled
-from deblur_vae.pixels import (as_pixels, deep_png, joined, map_pixels, plain_tiff, raw_mode, read_deep, side_by_side, to_arrays,
-                               to_image, upright)
+from deblur_vae.enhance import as_pixels, joined, map_pixels, tile_starts, tile_weights, tiled, to_arrays, to_image
+from deblur_vae.files import deep_png, plain_tiff, raw_mode, read_deep, side_by_side, upright
 
 
 @pytest.fixture(autouse=True)
