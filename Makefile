@@ -32,7 +32,7 @@ demo: .venv/run
 test: .venv/dev
 	$(BIN)/python tools/check_notebooks.py
 	OMP_NUM_THREADS=1 $(BIN)/nbdev_test --n_workers 2
-	OMP_NUM_THREADS=2 $(BIN)/python -m pytest -q tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests
 
 lab: .venv/dev
 	$(BIN)/jupyter lab --notebook-dir nbs

@@ -90,20 +90,16 @@ def engine() -> argparse.ArgumentParser:
     parser.add_argument('--clip', type=positive_float, metavar='NORM', help='greatest norm of the gradient of the summed loss')
     parser.add_argument('--accumulate', type=positive, default=1, metavar='N', help='batches whose gradients are added before a step (default: 1)')
     parser.add_argument('--ema', type=decay, metavar='DECAY', help='validate and keep a running average of the weights')
-    parser.add_argument('--crop', type=positive, metavar='N', help='train on a square of N pixels out of each picture, at random')
-    parser.add_argument('--everyday', action='store_true', help='degrade as cameras and files do: noise, 8 bits, JPEG (default: blur alone)')
     return parser
 
 # %% ../nbs/99_cli.ipynb #deddacd8
 def add_network(parser: argparse.ArgumentParser) -> None:
     "Arguments that choose a network."
-    parser.add_argument('--network', choices=('unet', 'enhance', 'hybrid'), default='unet', help="the post's, the one that sharpens pictures "
-                        'of any size, or that on top of the blind Wiener picture (default: unet)')
-    parser.add_argument('--latent-dim', type=int, metavar='N', help='numbers in the latent (default: 128; of enhance and hybrid: 16 channels)')
-    parser.add_argument('--residual', action='store_true', help='unet: predict what to add to the blurry picture')
-    parser.add_argument('--width', type=positive, default=32, metavar='N', help='unet: channels of the first level (default: 32)')
+    parser.add_argument('--latent-dim', type=int, default=128, metavar='N', help='numbers in the latent (default: 128)')
+    parser.add_argument('--residual', action='store_true', help='predict what to add to the blurry picture')
+    parser.add_argument('--width', type=positive, default=32, metavar='N', help='channels of the first level (default: 32)')
     parser.add_argument('--size', type=positive, nargs=2, default=(218, 178), metavar=('HEIGHT', 'WIDTH'),
-                        help='of the pictures of unet, and of --resize (default: 218 178)')
+                        help='of the pictures, and of --resize (default: 218 178)')
 
 
 def add_demo(commands) -> None:
@@ -113,19 +109,23 @@ def add_demo(commands) -> None:
     add_common(demo)
     demo.add_argument('--portraits', type=positive, default=800, metavar='N', help='how many to draw (default: 800)')
     demo.add_argument('--minutes', type=float, default=4, help='start no epoch that would end later (default: 4)')
-    demo.set_defaults(**vars(engine().parse_args([])) | dict(run='commands.run_demo', network='unet', size=(218, 178), batch_size=4, cosine=True, beta2=0.95, overwrite=True))
+    demo.set_defaults(**vars(engine().parse_args([])) | dict(run='commands.run_demo', size=(218, 178), batch_size=4, cosine=True, beta2=0.95, overwrite=True))
 
 # %% ../nbs/99_cli.ipynb #c77fc8b8
 def add_tools(commands) -> None:
     "The subcommands that do not train."
     evaluate = commands.add_parser('evaluate', help='measure networks and their rivals on a folder of pictures')
+    evaluate.add_argument('--data', metavar='DIR', help='CelebA in any arrangement, or a folder of sharp pictures (default: $DATASET)')
+    evaluate.add_argument('--samples', type=positive, metavar='N', help='take N pictures, evenly by name (default: all)')
     evaluate.add_argument('--weights', action='append', default=[], metavar='FILE', help='best.safetensors of a run, or a state_dict as .pt; may be repeated')
     evaluate.add_argument('--methods', nargs='+', metavar='NAME',
-                          help='of hybrid, vae and the rivals of chapter 11 (default: wiener vae hybrid, or none if there are --weights)')
+                          help='classical, told, vae, and the rivals of chapter 11 (default: classical told, or none if there are --weights)')
+    evaluate.add_argument('--resize', action='store_true', help='resize every picture so that it fits the network of --weights')
+    evaluate.add_argument('--workers', type=positive, default=1, metavar='N', help='processes (default: 1)')
     evaluate.add_argument('--out', default='evaluation', metavar='DIR', help='folder of the tables (default: evaluation)')
-    add_data(evaluate)
-    add_common(evaluate)
-    evaluate.set_defaults(run='commands.run_evaluate', size=(218, 178))
+    evaluate.add_argument('--seed', type=int, default=0, help='of every random choice (default: 0)')
+    evaluate.add_argument('--device', help='of the networks of --weights: cpu, cuda, mps … (default: the best there is)')
+    evaluate.set_defaults(run='commands.run_evaluate')
 
     draw = commands.add_parser('portraits', help="write drawn portraits in CelebA's layout")
     draw.add_argument('--out', required=True, metavar='DIR', help='a new folder')
@@ -145,20 +145,24 @@ def add_enhancing(commands) -> None:
     enhance = commands.add_parser('enhance', help='sharpen pictures of your own', epilog='A name that begins with a dash: write ./-NAME, or -- before it.')
     enhance.add_argument('pictures', nargs='+', metavar='PICTURE', help='files, folders or patterns')
     enhance.add_argument('-o', '--out', metavar='OUT', help='file or folder for the result (default: NAME-enhanced beside each picture)')
-    enhance.add_argument('--method', choices=('hybrid', 'vae', 'wiener'), default='hybrid', help='(default: %(default)s)')
+    enhance.add_argument('--method', choices=('classical', 'vae'), default='classical', help='(default: %(default)s)')
+    enhance.add_argument('--kernel', metavar='BLUR', help='the blur, if it is known: gaussian:2.0, disc:3, motion:9@30 (length, angle in degrees), '
+                         'turned:3,1.5@30, or a picture of it (default: found)')
+    enhance.add_argument('--region', action='append', default=[], metavar='X,Y,W,H', help='touch this part only, in pixels; may be repeated')
+    enhance.add_argument('--mask', metavar='FILE', help='touch only what is white in this picture, which has the same size')
     enhance.add_argument('--compare', action='store_true', help='also write before and after side by side, as NAME-compare')
     enhance.add_argument('--strength', type=share, default=1.0, metavar='S', help='from 0, change nothing, to 1 (default)')
     enhance.add_argument('--tile', type=positive, default=640, metavar='N', help='side in pixels of the pieces that are worked on; less takes less memory (default: 640)')
     enhance.add_argument('--force', action='store_true', help='overwrite what is there')
     enhance.add_argument('--max-megapixels', type=positive_float, metavar='N', help='refuse larger pictures (default: 178)')
-    enhance.add_argument('--weights', metavar='FILE', help='of a run with --network enhance or hybrid, instead of those that come with the package')
+    enhance.add_argument('--weights', metavar='FILE', help='of method vae, instead of those that come with the package')
     enhance.add_argument('--device', help='cpu, cuda, mps … (default: the best there is)')
     enhance.set_defaults(run='enhancing.run_enhance')
 
     export = commands.add_parser('export', help='write the network vae for other programs')
     export.add_argument('--onnx', required=True, metavar='FILE', help='where the ONNX file goes')
     export.add_argument('--tile', type=positive, default=256, metavar='N', help='side in pixels of the pictures that it takes (default: 256)')
-    export.add_argument('--weights', metavar='FILE', help='of a run with --network enhance (default: those that come with the package)')
+    export.add_argument('--weights', metavar='FILE', help='of method vae (default: those that come with the package)')
     export.set_defaults(run='enhancing.run_export')
 
 # %% ../nbs/99_cli.ipynb #f7b585f2

@@ -23,21 +23,23 @@ import torch
 from torch import Tensor, nn
 
 from . import __version__
-from .classical import frequencies, opponent, prior_spectrum, radius, transfer
-from .enhance import COLOUR_BANK, GREY_BANK, Degradation, EnhanceVAE, changes, cosines, overlap_of
+from .classical import opponent
+from .data import gaussian_blur, to_8bit
 from .model import write_beside
+from .restore import (COLOUR_BANK, GREY_BANK, EnhanceVAE, changes, cosine_frequencies, cosine_gain, cosines, face_power,
+                                overlap_of)
 
 # %% ../nbs/23_onnx.ipynb #f4fc295c
 class TileBank(nn.Module):
-    "`enhance.wiener_bank` for pictures of `side` by `side` pixels. Keeps what the filters are made of, not the filters."
+    "`restore.wiener_bank` for pictures of `side` by `side` pixels. Keeps what the filters are made of, not the filters."
     def __init__(self, side: int):
         super().__init__()
-        f = frequencies(side, torch.zeros(1))
-        grey, *colours = prior_spectrum(radius(f, f))
+        f = cosine_frequencies(side)
+        grey, *colours = face_power(f, f)
         parts = dict(basis=cosines(side), grey_power=grey, colour_power=sum(colours) / 2)
         for name, bank in (('grey', GREY_BANK), ('colour', COLOUR_BANK)):
             k, sigma, noise = (torch.tensor(column) for column in zip(*bank))
-            parts |= {f'{name}_blur': transfer(f, k, sigma), f'{name}_noise': noise}
+            parts |= {f'{name}_blur': cosine_gain(f, k, sigma), f'{name}_noise': noise}
         for name, part in parts.items(): self.register_buffer(name, part, persistent=False)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]: # grey [B,18,H,W], colour [B,2,4,H,W]
@@ -63,7 +65,7 @@ class OneSize(EnhanceVAE):
         super().__init__(**config)
         self.filters = TileBank(side)
 
-    def bank(self, x: Tensor, start: None) -> tuple[Tensor, Tensor]:
+    def bank(self, x: Tensor) -> tuple[Tensor, Tensor]:
         "As `wiener_bank`."
         return self.filters(x)
 
@@ -131,8 +133,9 @@ def trial(tile: int, seed: int = 0) -> Tensor: # [4,3,tile,tile] in [0,1]
     "Blocks of colour: sharp, blurred, blurred and noisy; and one colour alone."
     rng = np.random.default_rng(seed)
     drawn = torch.from_numpy(rng.random((1, 3, tile // 8, tile // 8), np.float32)).repeat_interleave(8, 2).repeat_interleave(8, 3)
-    made = [Degradation(sharp_share=sharp, noise=(noise, noise), noise_share=1)(drawn, [(seed, i)])[0]
-            for i, (sharp, noise) in enumerate([(1, 0), (0, 0), (0, 0.02)])]
+    soft = gaussian_blur(drawn, torch.tensor([9]), torch.tensor([2.0]))
+    noise = 0.02 * torch.from_numpy(rng.standard_normal(soft.shape, np.float32))
+    made = [to_8bit(x) for x in (drawn, soft, soft + noise)]
     return torch.cat([*made, drawn[:, :, :1, :1].expand_as(drawn)])
 
 
@@ -171,13 +174,12 @@ def fingerprint(model: EnhanceVAE) -> str:
 
 
 def export_onnx(
-    model: EnhanceVAE, # without the blind Wiener picture
+    model: EnhanceVAE, # the network
     path: str | Path, # of the file, whose folder is made if need be
     tile: int = 256, # pixels along either side of a tile, a multiple of 16 from 64 on; above 512 the file may pass 10 MB
 ) -> Path:
     "The file `path` that restores tiles at the mean of the posterior, written once `check_onnx` has passed."
     if not isinstance(model, EnhanceVAE): raise ValueError(f'only an EnhanceVAE can be exported, not {type(model).__name__}')
-    if model.config['blind']: raise ValueError('a network on top of the blind Wiener picture cannot be exported: take method vae')
     if tile < 64 or tile % 16: raise ValueError(f'tile {tile} must be a multiple of 16 and at least 64')
     for name in ('onnx', 'onnxscript', 'onnxruntime'): onnx_part(name)
     proto = shrink(traced(float16_copy(model, OneSize, tile), tile))

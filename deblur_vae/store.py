@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['INSTEAD', 'VERSION', 'CHUNK', 'describe', 'levels', 'decode', 'random_states', 'store_key', 'write_chunk',
-           'write_pictures', 'Pixels', 'fits', 'collate', 'PictureStore', 'cache_folder', 'spread', 'fault', 'build',
-           'open_store']
+           'write_pictures', 'Pixels', 'fits', 'collate', 'PictureStore', 'cache_folder', 'spot_checks', 'fault',
+           'build', 'open_store']
 
 # %% ../nbs/20_store.ipynb #d6485280
 import errno
@@ -188,7 +188,7 @@ def cache_folder() -> Path:
     return Path(os.environ.get('DEBLUR_VAE_CACHE') or user_cache_path('deblur_vae'))
 
 
-def spread(count: int) -> list[int]:
+def spot_checks(count: int) -> list[int]:
     "Up to 64 of the numbers below `count`, evenly spread, the first and the last among them."
     return np.linspace(0, count - 1, min(count, 64)).astype(int).tolist()
 
@@ -202,7 +202,7 @@ def fault(home: Path, key: str, shape: tuple[int, ...]) -> str | None:
         with (home / 'pictures.u8').open('rb') as file:
             if (held := os.fstat(file.fileno()).st_size) != math.prod(shape):
                 return f'pictures.u8 has {held:,} bytes instead of {math.prod(shape):,}'
-            for i in spread(shape[0]): file.seek(i * size); crcs.append(zlib.crc32(file.read(size)))
+            for i in spot_checks(shape[0]): file.seek(i * size); crcs.append(zlib.crc32(file.read(size)))
         return None if crcs == about['crc32'] else 'pictures.u8 does not hold what was written'
     except (OSError, ValueError, TypeError, KeyError) as e: return f'it cannot be read ({type(e).__name__}: {e})'
 
@@ -220,7 +220,7 @@ def build(dataset: PictureList, home: Path, key: str, shape: tuple[int, ...], pr
         try:
             crcs = write_pictures(dataset, part / 'pictures.u8', shape, progress)
             about = dict(key=key, shape=shape, transform=describe(dataset.transform), source=str(dataset.root_dir.absolute()),
-                         crc32=[crcs[i] for i in spread(shape[0])])
+                         crc32=[crcs[i] for i in spot_checks(shape[0])])
             (part / 'about.json').write_text(json.dumps(about, indent=1), encoding='utf-8')
             part.chmod(0o755)
             part.rename(home)

@@ -77,18 +77,16 @@ def test_filters_that_leave_nothing(refuses, drawn):
 def test_damaged_picture_is_named(refuses, copy, tmp_path, break_it, words):
     victim = copy / 'img_align_celeba' / '000003.jpg'
     break_it(victim)
-    weights = tmp_path / 'w.safetensors'
-    save_model(VAE_UNet(latent_dim=2, width=2), weights)
-    refuses(['evaluate', '--weights', weights, '--data', copy], '000003.jpg', words)
+    refuses(['train', '--data', copy, '--out', tmp_path / 'run', '--epochs', 1], '000003.jpg', words)
 
 
 def test_sizes(refuses, copy, tmp_path):
     weights = tmp_path / 'w.safetensors'
     save_model(VAE_UNet(latent_dim=2, width=2, image_size=(109, 89)), weights)
-    refuses(['evaluate', '--weights', weights, '--data', copy], '218x178', '109x89', 'Resize')
+    refuses(['evaluate', '--weights', weights, '--data', copy], '186x146', '109x89', '--resize')
     odd = copy / 'img_align_celeba' / '000001.jpg'
     Image.open(odd).resize((100, 100)).save(odd)
-    refuses(['evaluate', '--weights', weights, '--data', copy], '100x100', '109x89', 'Resize')
+    refuses(['evaluate', '--weights', weights, '--data', copy], '68x68', '109x89', '--resize')
     refuses(['train', '--data', copy, '--no-store'], 'Resize')
     refuses(['train', '--data', copy, '--size', 16, 16], '16x16', '32')
 

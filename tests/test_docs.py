@@ -11,7 +11,6 @@ from site_links import page_links
 
 NOTEBOOKS = sorted((ROOT / 'nbs').glob('*.ipynb'))
 CHAPTERS = [p for p in NOTEBOOKS if p.stem[:1].isdigit()]
-SUBJECTS = {'13_enhance': 3}  # a chapter has room for each of its subjects: pixels, tiles and the network were chapters once
 
 
 def cells(path, kind):
@@ -53,7 +52,7 @@ def test_chapter_has_figures_words_and_asserts(path):
     code = cells(path, 'code')
     assert any('assert ' in c for c in code)
     words = len(re.findall(r'\w+', re.sub(r'\$\$.*?\$\$', '', '\n'.join(cells(path, 'markdown')), flags=re.S)))
-    assert 150 <= words <= 1400 * SUBJECTS.get(path.stem, 1), f'{words} words'
+    assert words >= 150, f'{words} words'
 
 
 @pytest.mark.parametrize('path', NOTEBOOKS, ids=names(NOTEBOOKS))

@@ -1,38 +1,53 @@
-"The evaluation: what it writes, odd pictures, wrong methods, no network."
+"The evaluation: reports, odd pictures, wrong methods, a second start, no network."
 import hashlib
+import json
+import signal
 import socket
+import subprocess
+import sys
+import textwrap
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch.utils.data import Subset
 from torchvision.models import AlexNet_Weights, alexnet
 
-from deblur_vae.data import DataError, effective_sigma, fixed_blur, open_celeba
-from deblur_vae.evaluate import (BLURRED, CONDITIONS, MEASURES, Condition, difference, evaluate, find_lpips, gmsd, interval,
-                                 measure, read_scores, render, sigma_table, write_report)
+from deblur_vae import evaluate as module
+from deblur_vae.camera import CONDITIONS, FAMILIES, alone, spread
+from deblur_vae.data import DataError
+from deblur_vae.evaluate import (
+    BLURRED, EXACT, MEASURES, OURS, Harm, Journal, Scenes, Scores, blur_text,
+    difference, evaluate, find_lpips, gmsd, harm, interval, lay_out, measure,
+    package_stamp, quality_table, read_scores, render, spread_table, write_report)
 
-EIGHT_BITS, WIDER = CONDITIONS[0], CONDITIONS[4]
+POST = {'post': CONDITIONS['post']}
+SHARP = {'sharp': CONDITIONS['sharp']}
 
 
-def darker(x, k, sigma): return 0.9 * x
+def darker(pixels, kernel): return (0.9 * pixels).astype(np.uint8)
 
 
-def identity(x, k, sigma): return x
+def identity(pixels, kernel): return pixels
 
 
-def noise_pictures(*sizes):
-    generator = torch.Generator().manual_seed(0)
-    return [(torch.rand(3, *size, generator=generator), {}) for size in sizes]
+def noise(*sizes):
+    rng = np.random.default_rng(0)
+    return [rng.integers(0, 256, (*size, 3), dtype=np.uint8) for size in sizes]
+
+
+def run(methods, scenes, conditions=CONDITIONS, **options):
+    return evaluate(methods, scenes, conditions, progress=False, **options)
 
 
 @pytest.fixture
 def no_network(monkeypatch):
     "Every attempt to open a socket fails the test at once."
     def refuse(*args, **kwargs): raise AssertionError('the network was asked')
-    for name in ('socket', 'create_connection', 'getaddrinfo'): monkeypatch.setattr(socket, name, refuse)
+    for name in ('socket', 'create_connection', 'getaddrinfo'):
+        monkeypatch.setattr(socket, name, refuse)
 
 
 @pytest.fixture
@@ -40,114 +55,348 @@ def empty_hub(tmp_path, monkeypatch):
     "An empty cache of torch's; returns where the weights of AlexNet would lie."
     monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'torch'))
     monkeypatch.setattr(torch.hub, '_hub_dir', None)
-    file = tmp_path / 'torch' / 'hub' / 'checkpoints' / AlexNet_Weights.DEFAULT.url.split('/')[-1]
+    name = AlexNet_Weights.DEFAULT.url.split('/')[-1]
+    file = tmp_path / 'torch' / 'hub' / 'checkpoints' / name
     file.parent.mkdir(parents=True)
     return file
 
 
 def test_report_holds_what_was_measured(drawn, tmp_path):
-    scores = evaluate(dict(darker=darker), Subset(open_celeba(drawn, samples=None), range(10)), batch_size=4, progress=False)
-    (tmp_path / 'out').mkdir()
-    (tmp_path / 'out' / 'evaluation.md').write_text('old')
-    said = write_report(scores, tmp_path / 'out', over=(BLURRED, 'darker'))
-    assert sorted(p.name for p in (tmp_path / 'out').iterdir()) == ['evaluation.csv', 'evaluation.md', 'evaluation.png']
-    with Image.open(tmp_path / 'out' / 'evaluation.png') as image: assert min(image.size) > 400
-    page = (tmp_path / 'out' / 'evaluation.md').read_text(encoding='utf-8')
-    for condition in CONDITIONS: assert condition.name in said and f'PSNR, dB, {condition.name}, by effective σ' in page
-    mean, low, high = interval(scores.values['psnr'][1, 0])
-    assert f'{mean:.2f} [{low:.2f}, {high:.2f}]' in page and f'{mean:.2f} ±{(high - low) / 2:.2f}' in said
-    lines = (tmp_path / 'out' / 'evaluation.csv').read_text(encoding='utf-8').splitlines()
-    assert len(lines) == 1 + 10 * 5 * 2 and lines[0].startswith('picture,condition,method,effective_sigma,psnr,ssim,gmsd,lpips,seconds')
-    back = read_scores(tmp_path / 'out' / 'evaluation.csv')
-    for name in scores.values: np.testing.assert_allclose(back.values[name], scores.values[name], rtol=1e-6)
-    assert np.allclose(difference(back, 'darker', BLURRED), difference(scores, 'darker', BLURRED), atol=1e-4)
+    scores, out = run(dict(darker=darker), Scenes(drawn, 10)), tmp_path / 'out'
+    out.mkdir()
+    (out / 'evaluation.md').write_text('old')
+    said = write_report(scores, out, over=(BLURRED, 'darker'))
+    files = [f'evaluation.{suffix}' for suffix in ('csv', 'md', 'png')]
+    assert sorted(p.name for p in out.iterdir()) == files
+    with Image.open(out / 'evaluation.png') as image: assert min(image.size) > 400
+    page = (out / 'evaluation.md').read_text(encoding='utf-8')
+    for condition in CONDITIONS:
+        assert condition in said and f'PSNR, dB, {condition}, by spread' in page
+    mean, low, high = interval(scores.of('psnr', 'darker')[0])
+    assert f'{mean:.2f} [{low:.2f}, {high:.2f}]' in page
+    assert f'{mean:.2f} ±{(high - low) / 2:.2f}' in said
+    lines = (out / 'evaluation.csv').read_text(encoding='utf-8').splitlines()
+    assert len(lines) == 1 + 10 * 9 * 2
+    assert lines[0] == ','.join(['picture,file,condition,method,blur,spread', *MEASURES,
+                                 'seconds'])
+    assert lines[1].startswith(f'0,{scores.names[0]},post,blurred,"gaussian:')
+    back = read_scores(out / 'evaluation.csv')
+    for name in ('methods', 'conditions', 'names'):
+        assert getattr(back, name) == getattr(scores, name)
+    for name in scores.values:
+        np.testing.assert_allclose(back.values[name], scores.values[name], rtol=1e-6)
+    here, there = (difference(s, 'darker', BLURRED) for s in (back, scores))
+    np.testing.assert_allclose(here, there, atol=1e-4)
 
 
-def test_unlike_sizes_are_measured_alone_and_in_order():
-    pictures = noise_pictures((20, 30), (20, 30), (24, 18), (20, 30), (12, 200))
-    together = evaluate(dict(darker=darker), pictures, batch_size=4, progress=False)
-    alone = evaluate(dict(darker=darker), pictures, batch_size=1, progress=False)
-    for name in ('psnr', 'ssim', 'gmsd'): np.testing.assert_allclose(together.values[name], alone.values[name], atol=1e-4)
-    _, k, sigma = fixed_blur(torch.zeros(5, 3, 20, 20), range(5))
-    np.testing.assert_array_equal(together.effective_sigma, alone.effective_sigma)
-    np.testing.assert_allclose(together.effective_sigma[:4], np.tile(effective_sigma(k, sigma), (4, 1)), rtol=1e-6)
-    assert together.effective_sigma[4].min() > 2.5 and 'from 3.0' in sigma_table(together, WIDER.name)[0]
+def test_scenes_of_a_folder(tmp_path, drawn):
+    assert len(Scenes(drawn)) == 40 and Scenes(drawn, 40).names == Scenes(drawn).names
+    spaced = Scenes(drawn, 13)
+    assert len(spaced) == 13 and spaced.names == Scenes(drawn).names[::3][:13]
+    assert spaced[2].dtype == np.uint8 and spaced[2].shape == (218, 178, 3)
+    assert len(Scenes(drawn, 1000)) == 40
+    with pytest.raises(DataError, match='0 samples'): Scenes(drawn, 0)
+    with pytest.raises(DataError, match='no pictures'): Scenes(tmp_path)
+    Image.new('L', (60, 50), 7).save(tmp_path / 'a.png')
+    (tmp_path / 'b.png').write_text('no picture')
+    folder = Scenes(tmp_path)
+    assert folder[0].shape == (50, 60, 3) and (folder[0] == 7).all()
+    with pytest.raises(DataError, match='b.png'): run({}, folder, POST)
+
+
+def test_sizes_mix_and_a_picture_depends_on_its_number_alone():
+    pictures = noise((60, 70), (60, 70), (48, 90), (100, 64))
+    together, first = (run(dict(darker=darker), pictures[:n]) for n in (4, 2))
+    for name in ('psnr', 'ssim', 'gmsd'):
+        assert np.isfinite(together.values[name]).all()
+        assert np.array_equal(together.values[name][..., :2], first.values[name])
+    disc = run(dict(darker=darker), pictures, {'disc': CONDITIONS['disc']})
+    assert np.array_equal(disc.values['psnr'][:, 0], together.values['psnr'][:, 2])
 
 
 def test_same_pictures_for_all_methods_and_seeds_differ():
     seen = {}
+
     def keep(name):
-        def method(x, k, sigma):
-            seen.setdefault(name, []).append(x.clone())
-            return x.mul_(0)  # a method may spoil what it is given
+        def method(pixels, kernel):
+            seen.setdefault(name, []).append((pixels.copy(), kernel.copy()))
+            pixels[:], kernel[:] = 0, 0  # a method may spoil what it is given
+            return pixels
         return method
-    pictures = noise_pictures((24, 24))
-    evaluate(dict(a=keep('a'), b=keep('b')), pictures, progress=False)
-    assert len(seen['a']) == len(CONDITIONS) * 1 + 1 and all(torch.equal(x, y) for x, y in zip(seen['a'], seen['b']))
-    first, again, other = (evaluate({}, pictures, progress=False, seed=seed).values['psnr'] for seed in (0, 0, 1))
+    pictures = noise((60, 70))
+    run(dict(a=keep('a'), b=keep('b')), pictures)
+    assert len(seen['a']) == len(CONDITIONS)
+    for (x, k), (y, l) in zip(seen['a'], seen['b']):
+        assert np.array_equal(x, y) and np.array_equal(k, l) and abs(k.sum() - 1) < 1e-9
+        assert x.dtype == np.uint8 and x.shape == (28, 38, 3)
+    first, again, other = (run({}, pictures, seed=seed).of('psnr', BLURRED)[:-1]
+                           for seed in (0, 0, 1))
     assert np.array_equal(first, again) and not np.isclose(first, other).all()
 
 
+def test_spread_and_blur_are_those_of_the_kernel():
+    kernels = []
+    keep = lambda pixels, kernel: kernels.append(kernel) or pixels
+    scores = run(dict(keep=keep), noise((60, 70)))
+    spreads = [spread(torch.from_numpy(kernel)) for kernel in kernels]
+    np.testing.assert_allclose(scores.spread[:, 0], spreads)
+    for text, kernel in zip(scores.blurs[:, 0], kernels):  # as a user would type it
+        family, _, numbers = text.partition(':')
+        numbers = [n for n in numbers.replace('@', ',').split(',') if n]
+        numbers = [float(n) if '.' in n else int(n) for n in numbers]
+        made = FAMILIES[family](*numbers).numpy()
+        assert made.shape == kernel.shape and np.abs(made - kernel).max() < 5e-3, text
+    assert blur_text(('turned', (3.0, 1.5, 30.0))) == 'turned:3,1.5@30'
+
+
+def test_processes_change_nothing():
+    pictures, factor = noise((60, 70), (64, 60), (90, 60)), 0.8
+    closure = lambda pixels, kernel: (factor * pixels).astype(np.uint8)
+    one, two = (run(dict(darker=darker, closure=closure), pictures, workers=workers)
+                for workers in (1, 2))
+    for name in MEASURES:
+        np.testing.assert_array_equal(one.values[name], two.values[name])
+    assert np.array_equal(one.spread, two.spread)
+    assert one.blurs.tolist() == two.blurs.tolist()
+    with pytest.raises(ValueError, match="method 'wrong' failed .*ZeroDivisionError"):
+        run(dict(wrong=lambda pixels, kernel: 1 // 0), pictures, workers=2)
+
+
+def test_second_start_does_what_is_missing(tmp_path):
+    pictures, kept, calls = noise((60, 70), (64, 60)), tmp_path / 'a' / 'journal', []
+
+    def counted(pixels, kernel):
+        calls.append(1)
+        if len(calls) == 12: raise KeyboardInterrupt
+        return pixels
+    with pytest.raises(KeyboardInterrupt):
+        run(dict(counted=counted), pictures, journal=kept)
+    assert len(kept.read_text().splitlines()) == 1 + 11 * 2  # a blank line, two methods
+    scores = run(dict(counted=counted), pictures, journal=kept)
+    assert len(calls) == 12 + 7
+    afresh = run(dict(counted=identity), pictures)
+    assert np.array_equal(scores.values['psnr'], afresh.values['psnr'])
+    assert np.isfinite(scores.of('seconds', 'counted')).all()
+    run(dict(counted=counted, darker=darker), pictures, journal=kept)
+    run(dict(counted=counted), pictures[:1], POST, journal=kept)
+    assert len(calls) == 19, 'rows that are there are not measured again'
+
+
+@pytest.mark.parametrize('change', ['seed', 'stamp', 'scene', 'condition', 'code'])
+def test_rows_of_something_else_are_measured_again(tmp_path, monkeypatch, change):
+    pictures, calls = noise((60, 70)), []
+    method = dict(m=lambda pixels, kernel: calls.append(1) or pixels)
+    conditions = {'blur': alone('gaussian', (2.0,))}
+    options = dict(journal=tmp_path / 'j', seed=0)
+    for _ in range(2): run(method, pictures, conditions, **options)
+    assert len(calls) == 1
+    if change == 'seed': options['seed'] = 1
+    if change == 'stamp': options['stamps'] = dict(m='other weights')
+    if change == 'scene': pictures[0][5, 5] ^= 1
+    if change == 'condition': conditions = {'blur': alone('gaussian', (2.1,))}
+    if change == 'code': monkeypatch.setattr(module, 'package_stamp', lambda: 'newer')
+    run(method, pictures, conditions, **options)
+    assert len(calls) == 2
+
+
+def test_stamp_knows_code_and_weights(tmp_path, monkeypatch):
+    package = tmp_path / 'package'
+    (package / 'weights').mkdir(parents=True)
+    for name in ('__init__.py', 'a.py', 'weights/w.safetensors', 'notes.md'):
+        (package / name).write_text(name)
+    here = SimpleNamespace(__file__=str(package / '__init__.py'))
+    monkeypatch.setattr(module, 'import_module', lambda name: here)
+    stamps = []
+    for name in ('', 'notes.md', 'a.py', 'weights/w.safetensors'):
+        if name: (package / name).write_text('changed')
+        stamps.append(package_stamp.__wrapped__())
+    assert stamps[0] == stamps[1] and len(set(stamps)) == 3
+
+
+def test_killed_evaluation_goes_on(tmp_path):
+    script = textwrap.dedent('''
+        import sys, time
+        import numpy as np
+        from deblur_vae.evaluate import evaluate
+        def slow(pixels, kernel):
+            print('called', flush=True)
+            time.sleep(0.05)
+            return pixels
+        scenes = [np.full((60, 70, 3), i, np.uint8) for i in range(4)]
+        evaluate(dict(slow=slow), scenes, journal=sys.argv[1], progress=False)
+    ''')
+    command = [sys.executable, '-c', script, str(tmp_path / 'journal')]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    for _ in range(10): assert process.stdout.readline() == 'called\n'
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    with open(tmp_path / 'journal', 'a') as file: file.write('\n{"key": "cut')
+    rest = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert 36 - 10 <= rest.count('called') <= 36 - 9
+
+
+@pytest.mark.parametrize('content', ['{"cells": []}', 'PNG', 'a,b\n', '\n{"a": 1}\n'])
+def test_journal_takes_no_other_file(tmp_path, content):
+    (tmp_path / 'x').write_text(content)
+    with pytest.raises(DataError, match='x is no journal of an evaluation'):
+        run({}, noise((60, 70)), journal=tmp_path / 'x')
+    assert (tmp_path / 'x').read_text() == content
+
+
+def test_journal_survives_cut_lines(tmp_path):
+    book = Journal(tmp_path / 'j')
+    book.add([dict(key='a', method='m', psnr=1.5), dict(key='b', method='m')])
+    whole = (tmp_path / 'j').read_text()
+    for end in range(1, len(whole)):
+        (tmp_path / 'j').write_text(whole[:end])
+        if not whole[:end].startswith('\n{"key": '): continue
+        rows = Journal(tmp_path / 'j').rows
+        assert list(rows) in ([], [('a', 'm')], [('a', 'm'), ('b', 'm')])
+        for row in rows.values(): assert json.dumps(row) in whole
+
+
 def test_tiny_pictures():
-    with pytest.raises(DataError, match="picture 1 is 40×10 pixels; the 21 taps of 'wider blur' need 11 each way"):
-        evaluate({}, noise_pictures((40, 40), (40, 10)), progress=False)
-    scores = evaluate({}, noise_pictures((40, 40), (40, 10), (8, 8)), CONDITIONS[:4], progress=False)
-    assert np.isfinite(scores.values['psnr']).all() and np.isfinite(scores.values['gmsd']).all()
-    assert np.isnan(scores.values['ssim'][..., 1:]).all() and 'SSIM: 1 of 3 pictures; the others have under 11 pixels' in render(scores)
+    with pytest.raises(DataError, match='picture 1, post: .*47×60'):
+        run({}, noise((60, 60), (47, 60)))
+    assert np.isfinite(run({}, noise((48, 48))).values['ssim']).all()
 
 
-def test_flat_pictures_keep_means_finite():
-    scores = evaluate(dict(identity=identity), [(torch.full((3, 20, 20), 0.4), {})] * 2, [EIGHT_BITS], progress=False)
-    assert (scores.values['psnr'] == 100).all() and 'counts as 100 dB' in render(scores)
+def test_measures_that_pictures_are_too_small_for_are_named():
+    scores = run(dict(darker=darker), noise(*[(60, 70)] * 3), POST)
+    scores.values['ssim'][..., 1:] = np.nan
+    scores.values['lpips'][:] = 0.5
+    scores.values['lpips'][..., 0] = np.nan
+    text = render(scores)
+    assert 'SSIM: 1 of 3 pictures; the others have under 11 pixels' in text
+    assert 'LPIPS (less is better): 2 of 3 pictures' in text and '0.5000' in text
+    scores.values['ssim'][:] = np.nan
+    assert quality_table(scores, 'ssim')[1] == ['post', '–', '–']
+    assert 'SSIM: 0 of 3' in render(scores)
+
+
+def test_harm_counts_what_was_lost():
+    scores = Scores.empty([BLURRED, 'm'], ['a', 'b', 'c'], '0123')
+    scores.values['psnr'][0] = [[30] * 4, [EXACT] * 4, [30, 30, EXACT, EXACT]]
+    scores.values['psnr'][1] = [[29.94, 29.96, 31, 32], [39.9, 41, 55, EXACT],
+                                [29, 31, 39, 41]]
+    first, second, third = harm(scores, 'm')
+    assert first == Harm(0.25, pytest.approx(-0.06), False)
+    assert second == Harm(0.25, 39.9, True) and third == Harm(0.5, -1, False)
+    gain = difference(scores, 'm', BLURRED)[0]
+    assert gain[0] == pytest.approx(0.725) and np.isnan(gain[1]) and gain[2] == 0
+    text = render(scores)
+    assert '25.0% -0.06' in text and '25.0% 39.9 dB' in text and '50.0% -1.00' in text
+
+
+def test_exact_pictures_keep_means_finite():
+    scores = run(dict(identity=identity, darker=darker), noise(*[(60, 70)] * 10), SHARP)
+    assert (scores.values['psnr'][:2] == EXACT).all()
+    assert 'counts as 100 dB' in render(scores)
+    assert harm(scores, 'identity') == [Harm(0, EXACT, True)]
+    assert harm(scores, 'darker')[0].share == 1
+    assert quality_table(scores, over=BLURRED)[1] == ['sharp', '–', '–']
+    assert spread_table(scores, 'sharp')[1][0] == 'under 1 (10)'
 
 
 @pytest.mark.parametrize('n', [1, 9])
 def test_few_pictures_have_no_interval(tmp_path, n):
-    scores = evaluate(dict(darker=darker), noise_pictures(*[(20, 20)] * n), progress=False)
-    assert '±' not in render(scores).split(f'{n} pictures')[0]
+    scores = run(dict(darker=darker), noise(*[(60, 70)] * n))
+    assert '±' not in render(scores).split(f'{n} pictures, ')[0]
     write_report(scores, tmp_path)
 
 
-@pytest.mark.parametrize('method, words', [(lambda x, k, s: x[..., 1:], r'made \(1, 3, 20, 19\) of \(1, 3, 20, 20\)'),
-                                           (lambda x, k, s: x / 0, 'not finite')])
+def test_no_methods_and_many(tmp_path):
+    text = write_report(run({}, noise((60, 70))), tmp_path)
+    assert 'worse' not in text.split('PSNR: an exact')[0] and 'over blurred' not in text
+    many = {f'a method with a number {i}': identity for i in range(8)}
+    text = write_report(run(many, noise(*[(60, 70)] * 3), POST), tmp_path)
+    tables = text.split('3 pictures, ')[0]
+    assert max(map(len, tables.splitlines())) <= 100
+    assert tables.count('a method with a number 7') == 6
+
+
+@pytest.mark.parametrize('method, words', [
+    (lambda pixels, kernel: pixels[1:], r'made uint8 \[27, 38, 3\] of uint8 \[28, 38'),
+    (lambda pixels, kernel: pixels / 255, r'made float64 \[28, 38, 3\]'),
+    (lambda pixels, kernel: None, 'made .*NoneType'),
+    (lambda pixels, kernel: Image.fromarray(pixels), 'made .*Image'),
+    (lambda pixels, kernel: pixels[kernel], 'failed on .*IndexError')])
 def test_wrong_methods_are_named(method, words):
-    with pytest.raises(ValueError, match=f"method 'wrong' .*{words}"): evaluate(dict(wrong=method), noise_pictures((20, 20)), progress=False)
+    words = f"picture 0, post: method 'wrong' {words}"
+    with pytest.raises(ValueError, match=words) as caught:
+        run(dict(wrong=method), noise((60, 70)))
+    assert '\n' not in str(caught.value)
 
 
 def test_wrong_input_is_one_line():
-    with pytest.raises(DataError, match='no pictures'): evaluate({}, [])
-    with pytest.raises(ValueError, match="'blurred' is the name of doing nothing"): evaluate({BLURRED: identity}, noise_pictures((20, 20)))
-    with pytest.raises(ValueError, match='own name'): evaluate({}, noise_pictures((20, 20)), [EIGHT_BITS, Condition('8 bits')])
-    for picture in (Image.new('RGB', (20, 20)), torch.rand(1, 20, 20), torch.rand(20, 20)):
-        with pytest.raises(DataError, match='picture 0 is no tensor'): evaluate({}, [(picture, {})], progress=False)
+    with pytest.raises(DataError, match='no pictures'): run({}, [])
+    with pytest.raises(ValueError, match='no conditions'): run({}, noise((60, 70)), {})
+    with pytest.raises(ValueError, match='0 workers'):
+        run({}, noise((60, 70)), workers=0)
+    with pytest.raises(ValueError, match="'blurred' is the name of doing nothing"):
+        run({BLURRED: identity}, noise((60, 70)))
+    wrong = [np.zeros(size, np.uint8) for size in ((60, 70), (60, 70, 4), (3, 60, 70))]
+    wrong += [torch.rand(3, 60, 70), np.zeros((60, 70, 3)), Image.new('L', (60, 70))]
+    for scene in wrong:
+        with pytest.raises(DataError, match='picture 0, post: a scene is uint8'):
+            run({}, [scene])
 
 
-@pytest.mark.parametrize('text', ['', 'a,b\n1,2\n', 'picture,condition,method\n0,8 bits,blurred\n', 'picture,condition,method,effective_sigma,psnr\n'])
+def test_ours_call_enhance(monkeypatch):
+    seen = []
+
+    def enhance(pixels, **options):
+        seen.append(options)
+        return pixels
+    here = SimpleNamespace(enhance=enhance)
+    monkeypatch.setitem(sys.modules, 'deblur_vae.enhance', here)
+    run(OURS, noise((60, 70)), POST)
+    restore, classical, told = seen
+    assert restore == dict(method='restore') and classical == dict(method='classical')
+    assert told.pop('method') == 'classical' and list(told) == ['kernel']
+    assert told['kernel'].sum() == pytest.approx(1) and told['kernel'].ndim == 2
+
+
+HEAD = 'picture,file,condition,method,blur,spread\n'
+
+
+@pytest.mark.parametrize('text', [
+    '', 'a,b\n1,2\n', 'picture,condition,method\n0,post,blurred\n', HEAD,
+    HEAD + '0,a,post,other,,1\n', HEAD + 'x,a,post,blurred,,1\n',
+    'picture,condition,method,effective_sigma,psnr\n0,8 bits,blurred,1.5,30\n'])
 def test_other_files_are_no_scores(tmp_path, text):
     (tmp_path / 'x.csv').write_text(text)
-    with pytest.raises(DataError, match='x.csv is not the CSV of an evaluation'): read_scores(tmp_path / 'x.csv')
+    with pytest.raises(DataError, match='x.csv is not the CSV of an evaluation'):
+        read_scores(tmp_path / 'x.csv')
 
 
 def test_gmsd_as_its_authors_compute_it():
     convolve2d = pytest.importorskip('scipy.signal').convolve2d
-    x, y = (torch.rand(1, 3, 40, 36, generator=torch.Generator().manual_seed(i)) for i in range(2))
+    generator = torch.Generator().manual_seed(0)
+    x, y = (torch.rand(1, 3, 40, 36, generator=generator) for _ in range(2))
     maps = []
     for picture in (x, y):
         grey = 255 * np.tensordot([0.299, 0.587, 0.114], picture[0].double().numpy(), 1)
         half = grey.reshape(20, 2, 18, 2).mean((1, 3))
         prewitt = np.array([[1, 0, -1]] * 3) / 3
-        maps.append(np.hypot(convolve2d(half, prewitt, 'same'), convolve2d(half, prewitt.T, 'same')))
+        maps.append(np.hypot(*(convolve2d(half, filter_, 'same')
+                               for filter_ in (prewitt, prewitt.T))))
     a, b = maps
-    assert gmsd(x, y).item() == pytest.approx(np.std((2 * a * b + 170) / (a**2 + b**2 + 170), ddof=1), rel=1e-4)
+    similar = (2 * a * b + 170) / (a**2 + b**2 + 170)
+    assert gmsd(x, y).item() == pytest.approx(np.std(similar, ddof=1), rel=1e-4)
 
 
 def test_lpips_without_network_is_words_at_once(no_network, empty_hub):
     start = time.perf_counter()
     net, why = find_lpips()
-    assert net is None and why.startswith(f"not available (weights {empty_hub.name} are not in torch's cache ")
-    scores = evaluate(dict(darker=darker), noise_pictures((40, 40), (40, 40)), [EIGHT_BITS], progress=False)
+    assert net is None
+    name = empty_hub.name
+    assert why.startswith(f"not available (weights {name} are not in torch's cache ")
+    scores = run(dict(darker=darker), noise((60, 70), (60, 70)), POST)
     assert time.perf_counter() - start < 10 and np.isnan(scores.values['lpips']).all()
-    for markdown in (False, True): assert f'LPIPS: {why}.' in render(scores, markdown=markdown) and 'LPIPS (' not in render(scores, markdown=markdown)
+    for markdown in (False, True):
+        text = render(scores, markdown=markdown)
+        assert f'LPIPS: {why}.' in text and 'LPIPS (' not in text
 
 
 def test_lpips_takes_no_foreign_weights(no_network, empty_hub):
@@ -157,17 +406,21 @@ def test_lpips_takes_no_foreign_weights(no_network, empty_hub):
 
 
 def test_lpips_is_measured_picture_by_picture(no_network, empty_hub, monkeypatch):
-    "With random weights in the place of AlexNet's, as if they were its own: the way, not the numbers."
+    "With random weights in the place of AlexNet's: the way, not the numbers."
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         torch.save(alexnet().state_dict(), empty_hub)
-    monkeypatch.setattr(hashlib, 'file_digest', lambda *_: type('', (), dict(hexdigest=lambda self: empty_hub.stem.split('-')[-1]))())
+    digest = SimpleNamespace(hexdigest=lambda: empty_hub.stem.split('-')[-1])
+    monkeypatch.setattr(hashlib, 'file_digest', lambda *_: digest)
     net, why = find_lpips()
     empty_hub.unlink()
-    (x, _), (y, _) = noise_pictures((40, 40), (40, 40))
+    generator = torch.Generator().manual_seed(0)
+    x, y = (torch.rand(3, 40, 40, generator=generator) for _ in range(2))
     both = measure(torch.stack([x, y]), torch.stack([x, x]), net)
-    assert not why and list(both) == list(MEASURES) and both['lpips'].shape == (2,) and both['lpips'][0] == 0 < both['lpips'][1]
-    assert measure(y[None], x[None], net)['lpips'] == pytest.approx(both['lpips'][1:], rel=1e-4)
+    assert not why and list(both) == list(MEASURES)
+    assert both['lpips'].shape == (2,) and both['lpips'][0] == 0 < both['lpips'][1]
+    alone_ = measure(y[None], x[None], net)['lpips']
+    assert alone_ == pytest.approx(both['lpips'][1:], rel=1e-4)
     assert 'lpips' not in measure(y[None, :, :30], x[None, :, :30], net)
 
 
@@ -175,4 +428,14 @@ def test_interval_of_one_constant_and_of_pairs():
     assert interval(np.full(12, 2.0)).tolist() == [2, 2, 2]
     values = np.random.default_rng(0).normal(size=(2, 40))
     mean, low, high = interval(values[1] - values[0])
-    assert low < mean < high and mean == pytest.approx(interval(values)[0, 1] - interval(values)[0, 0])
+    first, second = interval(values)[0]
+    assert low < mean < high and mean == pytest.approx(second - first)
+
+
+def test_tables_fit_a_terminal_and_a_page():
+    rows = [['c', *'abcdef'], ['x', *['1234567890'] * 6]]
+    text = lay_out('t', rows, width=40).splitlines()
+    assert text[0] == 't' and max(map(len, text)) <= 40 and text.count('') == 1
+    assert lay_out('t', rows, True).count('\n') == 4
+    wide = lay_out('t', [['c', 'a'], ['x', 'w' * 50]], width=40)
+    assert wide.splitlines()[2] == 'x  ' + 'w' * 50
