@@ -107,7 +107,7 @@ def test_files_are_light(root):
 
 
 def test_pairs_are_sliders(pages):
-    for name in ('index', '00_data', '01_model', '04_results', '13_enhance', '11_classical'):
+    for name in ('index', '00_data', '01_model', '04_results', '13_enhance'):
         raw = ''.join(pages[name].raw)
         assert raw.count('<img-comparison-slider>') == 1 and raw.count('slot="first"') == raw.count('slot="second"') == 1, name
         assert 'src="vendor/img-comparison-slider/index.js"' in raw
