@@ -6,16 +6,17 @@
 __all__ = ['OPPONENT', 'PIECE', 'ROUGH', 'DENSE', 'KINDS', 'SPECTRA', 'NODES', 'CHROMA', 'POPULATIONS', 'COMPONENTS',
            'LEAST_NOISE', 'MIDDLE', 'NOISE', 'NOISE_SPREAD', 'TILT_SPREAD', 'WIDENED', 'TRUST', 'SPREAD', 'FIRST_NOISE',
            'NOISE_RANGE', 'TILT_RANGE', 'STIFFNESS', 'LOOSE', 'GRID', 'KEPT', 'CAUTION', 'ANGLES', 'FIXED', 'LUMA',
-           'STEPS_50', 'TESTED', 'CERTAIN', 'TOO_MANY', 'FLAT', 'MARGIN', 'STEPS', 'LARGEST', 'FORMS', 'PAD', 'RADIUS',
-           'AMOUNT', 'BALANCE', 'ITERATIONS', 'RIVALS', 'opponent', 'hann', 'periodogram', 'pieces', 'log_radius',
-           'angular', 'Cells', 'padded', 'gains', 'cells_of', 'Population', 'interpolate', 'Spectrum', 'grey_power',
-           'noise_power', 'Model', 'model_of', 'Evidence', 'compare', 'fisher_step', 'first_guess', 'fit',
-           'curve_model', 'fit_population', 'fit_chroma', 'Candidate', 'geometric', 'directions', 'grid', 'around',
-           'grid_gains', 'Guess', 'best_of', 'shortlist', 'scored', 'moved', 'surprise_of', 'refined', 'contenders',
-           'jpeg_steps', 'block_cosines', 'block_coefficients', 'jpeg_quality', 'lost', 'Blur', 'described', 'checked',
-           'evidence', 'spectrum_of', 'estimate_blur', 'Scene', 'colour_level', 'scene_of', 'noises', 'axis_powers',
-           'toeplitz_eigh', 'Axis', 'SeparableField', 'Extension', 'conjugate_gradients', 'frame_of', 'Restorer',
-           'filtered', 'deconvolve', 'kernel_of_text', 'kernel_picture', 'parse_kernel', 'check_kernel', 'known_blur',
+           'STEPS_50', 'TESTED', 'CERTAIN', 'TOO_MANY', 'FLAT', 'MARGIN', 'STEPS', 'MORE_STEPS', 'LARGEST', 'FORMS',
+           'PAD', 'RADIUS', 'AMOUNT', 'BALANCE', 'ITERATIONS', 'RIVALS', 'opponent', 'hann', 'periodogram', 'pieces',
+           'log_radius', 'angular', 'Cells', 'padded', 'gains', 'cells_of', 'Population', 'interpolate', 'Spectrum',
+           'grey_power', 'noise_power', 'Model', 'model_of', 'Evidence', 'compare', 'fisher_step', 'first_guess',
+           'fit_theta', 'curve_model', 'fit_population', 'fit_chroma', 'Candidate', 'geometric', 'directions', 'grid',
+           'nearby', 'grid_gains', 'Guess', 'best_of', 'shortlist', 'scored', 'moved', 'surprise_of', 'refined',
+           'contenders', 'jpeg_steps', 'block_cosines', 'block_coefficients', 'jpeg_quality', 'lost', 'Blur',
+           'described', 'checked', 'evidence', 'spectrum_of', 'estimate_blur', 'Scene', 'colour_level', 'scene_of',
+           'noises', 'axis_powers', 'geometric_powers', 'toeplitz_eigh', 'Axis', 'SeparableField', 'Extension',
+           'conjugate_gradients', 'start_of', 'frame_of', 'Restorer', 'extensions_of', 'filtered', 'deconvolve',
+           'is_product', 'kernel_of_text', 'kernel_picture', 'parse_kernel', 'check_kernel', 'known_blur',
            'plane_by_plane', 'unsharp', 'skimage_wiener', 'lucy']
 
 # %% ../nbs/11_classical.ipynb #649d69d4
@@ -316,7 +317,7 @@ def first_guess(seen: Evidence, model: Model, gain: Tensor) -> Tensor: # θ, [G,
     return torch.cat([c, noise.expand(len(gain), -1)], 1)
 
 # %% ../nbs/11_classical.ipynb #9c20b9ba
-def fit(
+def fit_theta(
     seen: Evidence,
     model: Model,
     gain: Tensor, # what each of G blurs leaves of the power, [G,C]
@@ -367,7 +368,7 @@ def fit_population(
     cells = cells_of(DENSE)
     (model, turn), gain = curve_model(cells), torch.ones(1, len(cells.log_r))
     seen = (Evidence(*cells.means(pieces(opponent(x)[0]))) for x in pictures)
-    theta = torch.cat([fit(one, model, gain, 10)[0] for one in seen])
+    theta = torch.cat([fit_theta(one, model, gain, 10)[0] for one in seen])
     curves, angles = theta[:, :len(NODES)] @ turn.T, theta[:, len(NODES):-2]
     variances, vectors = torch.linalg.eigh(torch.cov(curves.T))
     components = (vectors * variances.clamp(min=0).sqrt()).T.flip(0)[:COMPONENTS]
@@ -428,7 +429,7 @@ def grid() -> list[Candidate]:
 GRID = grid()
 
 # %% ../nbs/11_classical.ipynb #55daf28e
-def around(c: Candidate) -> list[Candidate]:
+def nearby(c: Candidate) -> list[Candidate]:
     "Blurs between `c` and its neighbours in `GRID`."
     match c:
         case ('disc', (r,)): near = [(r * a,) for a in (0.985, 1, 1.015)]
@@ -446,9 +447,9 @@ def around(c: Candidate) -> list[Candidate]:
 
 @cache
 def grid_gains() -> Tensor: # [len(GRID),C]
-    "Gains of `GRID` in rough cells, each the mean over the blurs `around` it."
+    "Gains of `GRID` in rough cells, each the mean over the blurs `nearby`."
     rough = cells_of(ROUGH)
-    return torch.stack([gains(rough, [near.kernel for near in around(c)]).mean(0)
+    return torch.stack([gains(rough, [near.kernel for near in nearby(c)]).mean(0)
                         for c in GRID])
 
 # %% ../nbs/11_classical.ipynb #3559d7ac
@@ -476,9 +477,9 @@ def shortlist(seen: Evidence) -> list[tuple[int, Candidate]]: # evidence in roug
     found = []
     for kind in range(len(KINDS)):
         model, gain = model_of(kind, ROUGH), grid_gains()
-        theta, surprise = fit(seen, model, gain, 3)
+        theta, surprise = fit_theta(seen, model, gain, 3)
         some = best_of(surprise, list(range(len(GRID))), 0)
-        _, surprise = fit(seen, model, gain[some], 6, theta[some])
+        _, surprise = fit_theta(seen, model, gain[some], 6, theta[some])
         found += [(kind, GRID[some[i]]) for i in best_of(surprise, some, 1)]
     return found
 
@@ -486,7 +487,7 @@ def shortlist(seen: Evidence) -> list[tuple[int, Candidate]]: # evidence in roug
 def scored(
     tried: Sequence[tuple[int, Candidate]], # kind of picture and blur
     seen: Evidence, # in dense cells
-    steps: int, # of `fit`
+    steps: int, # of `fit_theta`
 ) -> list[Guess]:
     "Each blur fitted in dense cells; a wide one is handicapped."
     guesses = [None] * len(tried)
@@ -494,7 +495,7 @@ def scored(
         places = [i for i, (k, _) in enumerate(tried) if k == kind]
         kernels = [tried[i][1].kernel for i in places]
         gain = gains(cells_of(DENSE), kernels)
-        theta, surprise = fit(seen, model_of(kind, DENSE), gain, steps)
+        theta, surprise = fit_theta(seen, model_of(kind, DENSE), gain, steps)
         for i, kernel, t, s in zip(places, kernels, theta, surprise.tolist()):
             handicap = CAUTION * math.log(spread(kernel) + 0.5)
             guesses[i] = Guess(tried[i][1], kind, t, s + handicap)
@@ -690,7 +691,7 @@ def spectrum_of(
 ) -> tuple[Spectrum, float]:
     "The likeliest spectrum of a picture whose kernel is known, and its surprise."
     seen, gain = evidence(x, DENSE, quality, 1.0), gains(cells_of(DENSE), [kernel])
-    fits = [(kind, *fit(seen, model_of(kind, DENSE), gain, 8))
+    fits = [(kind, *fit_theta(seen, model_of(kind, DENSE), gain, 8))
             for kind in range(len(KINDS))]
     kind, theta, surprise = min(fits, key=lambda f: f[2].item())
     return Spectrum(kind, theta[0], quality), surprise.item()
@@ -794,6 +795,19 @@ def axis_powers(scene: Scene, frame: tuple[int, int]) -> tuple[Tensor, Tensor]:
         powers.append(part.double().exp() * (line * wave).sum(1).abs().square())
     return tuple(powers)
 
+# %% ../nbs/11_classical.ipynb #f07e8886
+def geometric_powers(power: Tensor, frame: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Spectra down, [height], and across, [width], float64, whose product is closest in
+    logarithm to the `power` of what is seen, [height,width//2+1]."""
+    width, log = frame[1], power.double().log()
+    twice = torch.full(log.shape[1:], 2.0, dtype=torch.float64)  # f and −f
+    twice[0] = 1
+    if width % 2 == 0: twice[-1] = 1
+    down, across = log @ twice / width, log.mean(0)
+    down = (down + down.flip(0).roll(1)) / 2
+    across = torch.cat([across, across[1:(width + 1) // 2].flip(0)])
+    return (down - down.mean() / 2).exp(), (across - down.mean() / 2).exp()
+
 # %% ../nbs/11_classical.ipynb #7f328766
 def toeplitz_eigh(t: Tensor) -> tuple[Tensor, Tensor]: # values [n], vectors [n,n]
     """Eigenvalues and vectors of a symmetric Toeplitz matrix, faster than `eigh`.
@@ -864,10 +878,12 @@ class Extension:
     The picture, [h,w], lies in the corner of a periodic frame; the rest is margin."""
     def __init__(
         self,
-        field: SeparableField,
+        field: SeparableField, # the start
         power: Tensor, # of what is seen, noise and all, [height,width//2+1]
+        guide: SeparableField | None = None, # the preconditioner, if it is another
     ):
-        self.field, self.precision = field, 1 / power.double()
+        self.field, self.guide = field, guide or field
+        self.precision = 1 / power.double()
         self.h, self.w = field.variance.shape
         self.frame = len(field.y.all), len(field.x.all)
 
@@ -899,23 +915,37 @@ class Extension:
 
 # %% ../nbs/11_classical.ipynb #3d63c62b
 def conjugate_gradients(e: Extension, y: Tensor, steps: int) -> Tensor: # [height,width]
-    "P_oo z_o = −P_os y, from the separable field's answer and preconditioned by it."
-    z = e.flat(*e.field.mean(e.field.weights(y)))
+    "P_oo z_o = −P_os y, from a separable field's answer and preconditioned by one."
+    z = start_of(e, y)
     if not steps: return e.framed(y, z)
     residual = -e.weighed(e.framed(y, z))
-    step = direction = e.flat(*e.field.covariance(*e.blocks(residual)))
+    step = direction = e.flat(*e.guide.covariance(*e.blocks(residual)))
     size = residual @ step
     for _ in range(steps):
         pushed = e.weighed(e.framed(0.0, direction))
         length = size / (direction @ pushed).clamp(min=1e-300)
         z, residual = z + length * direction, residual - length * pushed
-        step, before = e.flat(*e.field.covariance(*e.blocks(residual))), size
+        step, before = e.flat(*e.guide.covariance(*e.blocks(residual))), size
         size = residual @ step
         direction = step + size / before.clamp(min=1e-300) * direction
     return e.framed(y, z)
 
+
+def start_of(e: Extension, y: Tensor) -> Tensor: # a margin, flat
+    "The answer of the field or of the guide: the likelier one, of the smaller zᵀP z."
+    fields = [e.field] if e.guide is e.field else [e.field, e.guide]
+    answers = [e.flat(*field.mean(field.weights(y))) for field in fields]
+    if len(answers) == 1: return answers[0]
+
+    def energy(v: Tensor) -> Tensor:
+        waves = torch.fft.rfft2(e.framed(y, v))
+        return ((waves.real.square() + waves.imag.square()) * e.precision).sum()
+
+    return min(answers, key=energy)
+
 # %% ../nbs/11_classical.ipynb #d237d9b7
-MARGIN, STEPS = 32, 8
+MARGIN = 32  # pixels
+STEPS, MORE_STEPS = 8, 24  # of conjugate gradients; more for what is no product
 
 
 def frame_of(height: int, width: int, kernel: Tensor) -> tuple[int, int]:
@@ -923,11 +953,17 @@ def frame_of(height: int, width: int, kernel: Tensor) -> tuple[int, int]:
     return tuple(next_fast_len(n + 2 * max(MARGIN, k // 2))
                  for n, k in zip((height, width), kernel.shape))
 
-
+# %% ../nbs/11_classical.ipynb #28cc1009
 class Restorer:
     "Extension and filter for pictures of one size that share a `Scene`."
-    def __init__(self, size: tuple[int, int], scene: Scene): # height and width
-        self.size, self.scene, self.frame = size, scene, frame_of(*size, scene.kernel)
+    def __init__(
+        self,
+        size: tuple[int, int], # height and width
+        scene: Scene,
+        guided: bool = False, # with a guide for `Extension`: for what is no product
+    ):
+        self.size, self.scene, self.guided = size, scene, guided
+        self.frame = frame_of(*size, scene.kernel)
         axes = torch.fft.fftfreq(self.frame[0]), torch.fft.rfftfreq(self.frame[1])
         self.gain = transfer(scene.kernel, *self.frame).to(torch.complex64)
         self.power = scene.power(*axes)
@@ -935,15 +971,9 @@ class Restorer:
         self.noise = noises(scene, *axes, self.blurred)
 
     @cached_property
-    def extensions(self) -> list[Extension]: # not made before they are needed
-        "One for each colour."
-        spectrum, power = self.scene.spectrum, self.blurred + self.noise
-        noise = max(spectrum.noise, LEAST_NOISE)**2
-        if spectrum.quality:
-            noise += lost(spectrum.quality, *torch.full((2, 1), 0.1)).item()
-        powers = zip(*axis_powers(self.scene, self.frame))
-        return [Extension(SeparableField(*map(Axis, pair, self.size), noise), p)
-                for pair, p in zip(powers, power)]
+    def extensions(self) -> list[Extension]:
+        "One for each colour, made when they are needed first."
+        return extensions_of(self)
 
     def extend(self, y: Tensor, steps: int) -> Tensor: # [3,h,w] → [3,height,width]
         "Opponent colours without their means, in the corner of their frame."
@@ -957,6 +987,22 @@ class Restorer:
         return [torch.fft.irfft2(seen / (blurred + d**2 * self.noise), s=self.frame)
                 for d in doubts]
 
+# %% ../nbs/11_classical.ipynb #ff432b46
+def extensions_of(restorer: Restorer) -> list[Extension]:
+    "An `Extension` for each colour of a picture."
+    scene, size, frame = restorer.scene, restorer.size, restorer.frame
+    power, spectrum = restorer.blurred + restorer.noise, scene.spectrum
+    noise = max(spectrum.noise, LEAST_NOISE)**2
+    if spectrum.quality:
+        noise += lost(spectrum.quality, *torch.full((2, 1), 0.1)).item()
+
+    def field(powers: tuple[Tensor, Tensor]) -> SeparableField:
+        return SeparableField(*map(Axis, powers, size), noise)
+
+    fields = [field(powers) for powers in zip(*axis_powers(scene, frame))]
+    guides = [restorer.guided and field(geometric_powers(p, frame)) for p in power]
+    return [Extension(*one) for one in zip(fields, power, guides)]
+
 # %% ../nbs/11_classical.ipynb #75c7e3a4
 @torch.no_grad()
 def filtered(
@@ -965,11 +1011,12 @@ def filtered(
     doubts: Sequence[float] = (1.0,), # factors on the noise; above 1, less comes back
     steps: int = STEPS, # of conjugate gradients; 0: as if covariance were a product
     keep: int = 0, # pixels around the picture that are returned too, up to `MARGIN`
+    guided: bool = False, # see `Restorer`
 ) -> list[Tensor]: # [3,H+2·keep,W+2·keep] each, not clipped, on the CPU
     "The picture, extended, and a filtered one for each of `doubts`."
     y = opponent(checked(x))
     mean, (h, w) = y.mean((1, 2), keepdim=True), y.shape[1:]
-    restorer = Restorer((h, w), scene)
+    restorer = Restorer((h, w), scene, guided)
     z = restorer.extend(y - mean, steps)
 
     def cut(v: Tensor) -> Tensor:
@@ -978,21 +1025,32 @@ def filtered(
     results = [z, *restorer.filter(z, doubts)]
     return [opponent(cut(v) + mean, back=True) for v in results]
 
-
+# %% ../nbs/11_classical.ipynb #66622b41
 def deconvolve(
     x: Tensor, # [3,H,W] in [0,1]
     blur: Blur, # of `estimate_blur` or `known_blur`
-    doubt: float = 1.0, # factor on the noise; above 1: less is brought back
-    steps: int = STEPS, # of conjugate gradients
+    doubt: float = 1.0, # factor on the noise; above 1, less comes back
+    steps: int | None = None, # default: `STEPS`, or `MORE_STEPS` with a guide
 ) -> Tensor: # [3,H,W] in [0,1], type and device of `x`
     """`x` without its blur: extended beyond its border, then filtered.
+
+    Kernels that are no product are guided, see `Restorer`, and get more steps.
 
     The time grows with the cube of the longer side: cut a large picture into tiles, or
     leave it to `enhance`.
 
     >>> sharper = deconvolve(x, estimate_blur(x))
     """
-    return filtered(x, scene_of(x, blur), (doubt,), steps)[1].clamp(0, 1).to(x)
+    guided = not is_product(blur.kernel)
+    if steps is None: steps = MORE_STEPS if guided else STEPS
+    sharper = filtered(x, scene_of(x, blur), (doubt,), steps, guided=guided)[1]
+    return sharper.clamp(0, 1).to(x)
+
+
+def is_product(kernel: Tensor) -> bool:
+    "Is a kernel the product of a column and a row, as Gaussians are?"
+    values = torch.linalg.svdvals(kernel)
+    return bool((values[1:] < 1e-6 * values[0]).all())
 
 # %% ../nbs/11_classical.ipynb #89add9ad
 LARGEST = 99  # taps of a kernel that the user gives

@@ -344,7 +344,7 @@ def check_evaluation(methods, scenes, conditions, workers: int) -> None:
     if BLURRED in methods:
         raise ValueError(f'{BLURRED!r} is the name of doing nothing: take another')
 
-# %% ../nbs/14_evaluate.ipynb #ced4b3c9
+# %% ../nbs/14_evaluate.ipynb #49047f0d
 def evaluate(
     methods: Mapping[str, Method], # by name
     scenes: Sequence[np.ndarray], # uint8 [H,W,3]; a scene's number is its place
@@ -356,7 +356,12 @@ def evaluate(
     stamps: Mapping[str, str] | None = None, # by method; default: `package_stamp()`
     progress: bool = True, # a bar of what is left
 ) -> Scores:
-    "Every method on the same pictures. DataError for pictures, else ValueError."
+    """Every method on the same pictures. DataError for pictures, else ValueError.
+
+    `workers` change nothing: to the last bit on one thread each, else to 1e-4 dB.
+
+    >>> print(write_report(evaluate(OURS, Scenes('photos/val')), 'evaluation'))
+    """
     check_evaluation(methods, scenes, conditions, workers)
     methods, book = {BLURRED: None, **methods}, Journal(journal)
     lpips, why = find_lpips()
@@ -374,7 +379,6 @@ def evaluate(
                        if (task.keys[name], name) not in book.rows}
             if missing: yield delayed(measure_task)(task, missing, lpips)
             else: bar.update()
-
     pool = Parallel(workers, return_as='generator_unordered', batch_size=1)
     with bar:
         for rows in pool(jobs()):
