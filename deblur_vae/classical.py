@@ -5,24 +5,25 @@
 # %% auto #0
 __all__ = ['OPPONENT', 'PIECE', 'ROUGH', 'DENSE', 'KINDS', 'SPECTRA', 'NODES', 'CHROMA', 'POPULATIONS', 'COMPONENTS',
            'LEAST_NOISE', 'MIDDLE', 'NOISE', 'NOISE_SPREAD', 'TILT_SPREAD', 'WIDENED', 'TRUST', 'SPREAD', 'FIRST_NOISE',
-           'NOISE_RANGE', 'TILT_RANGE', 'STIFFNESS', 'LOOSE', 'GRID', 'KEPT', 'CAUTION', 'ANGLES', 'FIXED', 'LUMA',
-           'STEPS_50', 'TESTED', 'CERTAIN', 'TOO_MANY', 'FLAT', 'MARGIN', 'STEPS', 'MORE_STEPS', 'LARGEST', 'FORMS',
-           'PAD', 'RADIUS', 'AMOUNT', 'BALANCE', 'ITERATIONS', 'RIVALS', 'opponent', 'hann', 'periodogram', 'pieces',
-           'log_radius', 'angular', 'Cells', 'padded', 'gains', 'cells_of', 'Population', 'interpolate', 'Spectrum',
-           'grey_power', 'noise_power', 'Model', 'model_of', 'Evidence', 'compare', 'fisher_step', 'first_guess',
-           'fit_theta', 'curve_model', 'fit_population', 'fit_chroma', 'Candidate', 'geometric', 'directions', 'grid',
-           'nearby', 'grid_gains', 'Guess', 'best_of', 'shortlist', 'scored', 'moved', 'surprise_of', 'refined',
-           'contenders', 'jpeg_steps', 'block_cosines', 'block_coefficients', 'jpeg_quality', 'lost', 'Blur',
+           'NOISE_RANGE', 'TILT_RANGE', 'STIFFNESS', 'LOOSE', 'GRID', 'KEPT', 'CAUTION', 'CHOICE', 'ANGLES', 'FIXED',
+           'SIZES', 'DESERVED', 'NEAR', 'ALIKE', 'PLAUSIBLE', 'AVERAGED', 'LUMA', 'STEPS_50', 'TESTED', 'CERTAIN',
+           'TOO_MANY', 'FLAT', 'MARGIN', 'STEPS', 'MORE_STEPS', 'LARGEST', 'FORMS', 'PAD', 'RADIUS', 'AMOUNT',
+           'BALANCE', 'ITERATIONS', 'RIVALS', 'opponent', 'hann', 'periodogram', 'pieces', 'log_radius', 'angular',
+           'Cells', 'padded', 'gains', 'cells_of', 'Population', 'interpolate', 'Spectrum', 'grey_power', 'noise_power',
+           'Model', 'model_of', 'Evidence', 'compare', 'fisher_step', 'first_guess', 'fit_theta', 'curve_model',
+           'fit_population', 'fit_chroma', 'Candidate', 'geometric', 'directions', 'grid', 'nearby', 'grid_gains',
+           'Guess', 'best_of', 'shortlist', 'scored', 'moved', 'surprise_of', 'refined', 'contenders', 'resized',
+           'plausible', 'together', 'jpeg_steps', 'block_cosines', 'block_coefficients', 'jpeg_quality', 'lost', 'Blur',
            'described', 'checked', 'evidence', 'spectrum_of', 'estimate_blur', 'Scene', 'colour_level', 'scene_of',
            'noises', 'axis_powers', 'geometric_powers', 'toeplitz_eigh', 'Axis', 'SeparableField', 'Extension',
-           'conjugate_gradients', 'start_of', 'frame_of', 'Restorer', 'extensions_of', 'filtered', 'deconvolve',
-           'is_product', 'kernel_of_text', 'kernel_picture', 'parse_kernel', 'check_kernel', 'known_blur',
+           'conjugate_gradients', 'start_of', 'frame_of', 'expected', 'wiener', 'Restorer', 'extensions_of', 'filtered',
+           'deconvolve', 'is_product', 'kernel_of_text', 'kernel_picture', 'parse_kernel', 'check_kernel', 'known_blur',
            'plane_by_plane', 'unsharp', 'skimage_wiener', 'lucy']
 
 # %% ../nbs/11_classical.ipynb #649d69d4
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, lru_cache
 from importlib.resources import files
 from itertools import islice
@@ -454,7 +455,7 @@ def grid_gains() -> Tensor: # [len(GRID),C]
 
 # %% ../nbs/11_classical.ipynb #3559d7ac
 KEPT = dict(none=(1, 1), gaussian=(25, 5), disc=(22, 4), motion=(50, 6), turned=(25, 4))
-CAUTION = 3.0
+CAUTION, CHOICE = 3.0, 3.0  # nats: for a spread, for parameters beyond one
 
 
 class Guess(NamedTuple):
@@ -489,7 +490,7 @@ def scored(
     seen: Evidence, # in dense cells
     steps: int, # of `fit_theta`
 ) -> list[Guess]:
-    "Each blur fitted in dense cells; a wide one is handicapped."
+    "Each blur fitted in dense cells; wide ones and those of many parameters pay."
     guesses = [None] * len(tried)
     for kind in {kind for kind, _ in tried}:
         places = [i for i, (k, _) in enumerate(tried) if k == kind]
@@ -497,8 +498,10 @@ def scored(
         gain = gains(cells_of(DENSE), kernels)
         theta, surprise = fit_theta(seen, model_of(kind, DENSE), gain, steps)
         for i, kernel, t, s in zip(places, kernels, theta, surprise.tolist()):
-            handicap = CAUTION * math.log(spread(kernel) + 0.5)
-            guesses[i] = Guess(tried[i][1], kind, t, s + handicap)
+            blur = tried[i][1]
+            choices = sum((blur.family, j) not in FIXED for j in range(1, len(blur[1])))
+            pays = CAUTION * math.log(spread(kernel) + 0.5) + CHOICE * choices
+            guesses[i] = Guess(blur, kind, t, s + pays)
     return guesses
 
 # %% ../nbs/11_classical.ipynb #edb56918
@@ -545,6 +548,47 @@ def contenders(guesses: list[Guess]) -> list[Guess]:
     best = [next(g for g in ranked if g.candidate.family == family)
             for family in FAMILIES if family != 'none']
     return ranked[:3] + [g for g in best if all(g is not one for one in ranked[:3])]
+
+# %% ../nbs/11_classical.ipynb #8dcd030a
+SIZES = [math.exp(0.08 * i) for i in range(-7, 8)]  # factors on a blur that came near
+DESERVED = 3.0  # divides differences of surprise
+NEAR = 12.0  # nats from the likeliest
+ALIKE = 0.1  # distance of two kernels, over the size of one, within which they are one
+PLAUSIBLE, AVERAGED = 0.02, 12  # least share, and largest number, of blurs that count
+
+
+def resized(c: Candidate, factor: float) -> Candidate:
+    "A blur of the same shape, `factor` times as wide."
+    lengths = 2 if c.family == 'turned' else 1
+    p = [value * factor for value in c.parameters[:lengths]]
+    return Candidate(c.family, (*p, *c.parameters[lengths:]))
+
+
+def plausible(guesses: list[Guess], seen: Evidence) -> list[tuple[float, Guess]]:
+    "The likeliest blurs, each of `guesses` in many sizes, with their probabilities."
+    least = min(map(surprise_of, guesses))
+    tried = {(g.kind, resized(g.candidate, factor)): None for g in guesses
+             for factor in SIZES if g.surprise < least + NEAR}
+    found = sorted(scored(list(tried), seen, 5), key=surprise_of)
+    surprise = torch.tensor([g.surprise for g in found], dtype=torch.float64)
+    shares = together(torch.softmax(-surprise / DESERVED, 0).tolist(), found)
+    kept = [i for i in shares if shares[i] > PLAUSIBLE * shares[0]][:AVERAGED]
+    total = sum(shares[i] for i in kept)
+    return [(shares[i] / total, found[i]) for i in kept]
+
+
+def together(shares: list[float], guesses: list[Guess]) -> dict[int, float]:
+    "Shares of the guesses that differ; those of others go to the first one like them."
+    kernels = [g.candidate.kernel for g in guesses]
+    taps = max(max(k.shape) for k in kernels)
+    flat = torch.stack([padded(k, taps).flatten() for k in kernels])
+    size, apart, kept = flat.norm(dim=1), torch.cdist(flat, flat), {}
+    for i, share in enumerate(shares):
+        alike = (j for j in kept if apart[i, j] < ALIKE * size[j])
+        j = next(alike, i)
+        kept[j] = kept.get(j, 0.0) + share
+    return kept
+
 
 # %% ../nbs/11_classical.ipynb #14993722
 LUMA = torch.tensor([0.299, 0.587, 0.114])
@@ -625,6 +669,8 @@ class Blur:
     spectrum: Spectrum # of the sharp picture, with its noise
     likelier: float # than no blur at all, in nats
     taps: Tensor | None = field(default=None, repr=False) # a kernel that was given
+    share: float = 1.0 # probability
+    others: tuple['Blur', ...] = field(default=(), repr=False) # what it may be instead
 
     @property
     def kernel(self) -> Tensor: # float64 [n,m], sum 1
@@ -704,6 +750,7 @@ def estimate_blur(
     """The likeliest blur of a picture, and its noise, from its spectrum alone.
 
     Whittle's likelihood (1953) of windowed pieces of the grey, integrated over spectra.
+    What else is plausible comes along as `others`, with probabilities.
     Spreads from 0.5 to about 6 pixels. ValueError for what is no picture.
 
     >>> blur = estimate_blur(x)
@@ -716,10 +763,15 @@ def estimate_blur(
     seen = evidence(x, DENSE, quality)
     guesses = scored(shortlist(evidence(x, ROUGH, quality)), seen, 5)
     none = min((g for g in guesses if g.candidate.family == 'none'), key=surprise_of)
-    best = min(refined(contenders(guesses), seen), key=surprise_of)
-    spectrum = Spectrum(best.kind, best.theta)
-    if quality: spectrum, _ = spectrum_of(x, best.candidate.kernel, quality)
-    return Blur(*best.candidate, spectrum, none.surprise - best.surprise)
+    likely = plausible([none, *refined(contenders(guesses), seen)], seen)
+    thetas = [g.theta for _, g in likely]
+    if quality: # the blur is known now, so that more of the picture can be believed
+        tried = [(g.kind, g.candidate) for _, g in likely]
+        thetas = [g.theta for g in scored(tried, evidence(x, DENSE, quality, 1.0), 8)]
+    best, *others = (Blur(*g.candidate, Spectrum(g.kind, theta, quality),
+                          none.surprise - g.surprise, share=share)
+                     for (share, g), theta in zip(likely, thetas))
+    return replace(best, others=tuple(others))
 
 # %% ../nbs/11_classical.ipynb #ea5e0445
 class Scene(NamedTuple):
@@ -727,6 +779,8 @@ class Scene(NamedTuple):
     kernel: Tensor # float64 [n,m]
     spectrum: Spectrum
     levels: tuple[float, float] # log power of the colour differences over what is usual
+    share: float = 1.0 # probability
+    others: tuple['Scene', ...] = () # what it may be instead
 
     def power(self, fy: Tensor, fx: Tensor) -> Tensor: # [3,len(fy),len(fx)]
         "Power to expect of the sharp picture, in the colours of `opponent`."
@@ -764,11 +818,14 @@ def scene_of(
 ) -> Scene:
     "What `filtered` has to know of `x`."
     colours, cells = opponent(checked(x))[1:], cells_of(ROUGH)
-    gain = gains(cells, [blur.kernel])[0]
     seen = [Evidence(*cells.means(pieces(colour))) for colour in colours]
-    levels = [colour_level(one, blur.spectrum, gain, usual)
-              for one, usual in zip(seen, CHROMA)]
-    return Scene(blur.kernel, blur.spectrum, tuple(levels))
+    scenes = []
+    for one in (blur, *blur.others):
+        gain = gains(cells, [one.kernel])[0]
+        levels = (colour_level(colour, one.spectrum, gain, usual)
+                  for colour, usual in zip(seen, CHROMA))
+        scenes.append(Scene(one.kernel, one.spectrum, tuple(levels), one.share))
+    return scenes[0]._replace(others=tuple(scenes[1:]))
 
 
 def noises(scene: Scene, fy: Tensor, fx: Tensor, blurred: Tensor) -> Tensor: # [3,…]
@@ -954,6 +1011,20 @@ def frame_of(height: int, width: int, kernel: Tensor) -> tuple[int, int]:
                  for n, k in zip((height, width), kernel.shape))
 
 # %% ../nbs/11_classical.ipynb #28cc1009
+def expected(scene: Scene, frame: tuple[int, int]) -> tuple[Tensor, ...]:
+    "Gain H [height,width//2+1], power S, |H|²S and N, [3,height,width//2+1], of a frame."
+    axes = torch.fft.fftfreq(frame[0]), torch.fft.rfftfreq(frame[1])
+    gain = transfer(scene.kernel, *frame).to(torch.complex64)
+    power = scene.power(*axes)
+    blurred = gain.abs().square() * power
+    return gain, power, blurred, noises(scene, *axes, blurred)
+
+
+def wiener(gain, power, blurred, noise, doubt: float) -> Tensor:
+    r"$\bar H S/(|H|^2 S + d^2 N)$, @eq-wiener."
+    return gain.conj() * (power / (blurred.clamp(min=1e-20) + doubt**2 * noise))
+
+
 class Restorer:
     "Extension and filter for pictures of one size that share a `Scene`."
     def __init__(
@@ -963,12 +1034,8 @@ class Restorer:
         guided: bool = False, # with a guide for `Extension`: for what is no product
     ):
         self.size, self.scene, self.guided = size, scene, guided
-        self.frame = frame_of(*size, scene.kernel)
-        axes = torch.fft.fftfreq(self.frame[0]), torch.fft.rfftfreq(self.frame[1])
-        self.gain = transfer(scene.kernel, *self.frame).to(torch.complex64)
-        self.power = scene.power(*axes)
-        self.blurred = self.gain.abs().square() * self.power
-        self.noise = noises(scene, *axes, self.blurred)
+        self.frame, self.filters = frame_of(*size, scene.kernel), {}
+        self.gain, self.power, self.blurred, self.noise = expected(scene, self.frame)
 
     @cached_property
     def extensions(self) -> list[Extension]:
@@ -976,16 +1043,22 @@ class Restorer:
         return extensions_of(self)
 
     def extend(self, y: Tensor, steps: int) -> Tensor: # [3,h,w] → [3,height,width]
-        "Opponent colours without their means, in the corner of their frame."
-        return torch.stack([extension(colour.double(), steps).float()
-                            for extension, colour in zip(self.extensions, y)])
+        """Opponent colours without their means, in the corner of their frame.
+
+        Differences of colour are faint and smooth: they get a quarter of the steps."""
+        each = steps, -(-steps // 4), -(-steps // 4)
+        return torch.stack([extension(colour.double(), n).float()
+                            for extension, colour, n in zip(self.extensions, y, each)])
 
     def filter(self, z: Tensor, doubts: Sequence[float]) -> list[Tensor]: # of frames
-        r"$\bar H S \hat z/(|H|^2 S + d^2 N)$, transformed back, for each of `doubts`."
-        seen = torch.fft.rfft2(z) * self.gain.conj() * self.power
-        blurred = self.blurred.clamp(min=1e-20)
-        return [torch.fft.irfft2(seen / (blurred + d**2 * self.noise), s=self.frame)
-                for d in doubts]
+        "The mean of the sharp frame for each of `doubts`, over all plausible blurs."
+        seen = torch.fft.rfft2(z)
+        for doubt in set(doubts) - set(self.filters):
+            filters = (one.share * wiener(*expected(one, self.frame), doubt)
+                       for one in (self.scene, *self.scene.others))
+            self.filters[doubt] = sum(filters)
+        return [torch.fft.irfft2(seen * self.filters[d], s=self.frame) for d in doubts]
+
 
 # %% ../nbs/11_classical.ipynb #ff432b46
 def extensions_of(restorer: Restorer) -> list[Extension]:
