@@ -348,6 +348,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '', 'doc_host': '', 'git_url
                                     'deblur_vae.enhance.Sharpener.__init__': ('enhance.html#sharpener.__init__', 'deblur_vae/enhance.py'),
                                     'deblur_vae.enhance.Sharpener.extended': ('enhance.html#sharpener.extended', 'deblur_vae/enhance.py'),
                                     'deblur_vae.enhance.Sharpener.improved': ('enhance.html#sharpener.improved', 'deblur_vae/enhance.py'),
+                                    'deblur_vae.enhance.Sharpener.shown': ('enhance.html#sharpener.shown', 'deblur_vae/enhance.py'),
                                     'deblur_vae.enhance.Trust': ('enhance.html#trust', 'deblur_vae/enhance.py'),
                                     'deblur_vae.enhance.Trust.at': ('enhance.html#trust.at', 'deblur_vae/enhance.py'),
                                     'deblur_vae.enhance.Window': ('enhance.html#window', 'deblur_vae/enhance.py'),

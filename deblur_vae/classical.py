@@ -5,20 +5,20 @@
 # %% auto #0
 __all__ = ['OPPONENT', 'PIECE', 'ROUGH', 'DENSE', 'KINDS', 'SPECTRA', 'NODES', 'CHROMA', 'POPULATIONS', 'COMPONENTS',
            'LEAST_NOISE', 'MIDDLE', 'NOISE', 'NOISE_SPREAD', 'TILT_SPREAD', 'WIDENED', 'TRUST', 'SPREAD', 'FIRST_NOISE',
-           'NOISE_RANGE', 'TILT_RANGE', 'STIFFNESS', 'LOOSE', 'GRID', 'KEPT', 'CAUTION', 'CHOICE', 'ANGLES', 'FIXED',
-           'SIZES', 'DESERVED', 'NEAR', 'ALIKE', 'PLAUSIBLE', 'AVERAGED', 'LUMA', 'STEPS_50', 'TESTED', 'CERTAIN',
-           'TOO_MANY', 'FLAT', 'MARGIN', 'STEPS', 'MORE_STEPS', 'LARGEST', 'FORMS', 'PAD', 'RADIUS', 'AMOUNT',
-           'BALANCE', 'ITERATIONS', 'RIVALS', 'opponent', 'hann', 'periodogram', 'pieces', 'log_radius', 'angular',
-           'Cells', 'padded', 'gains', 'cells_of', 'Population', 'interpolate', 'Spectrum', 'grey_power', 'noise_power',
-           'Model', 'model_of', 'Evidence', 'compare', 'fisher_step', 'first_guess', 'fit_theta', 'curve_model',
-           'fit_population', 'fit_chroma', 'Candidate', 'geometric', 'directions', 'grid', 'nearby', 'grid_gains',
-           'Guess', 'best_of', 'shortlist', 'scored', 'moved', 'surprise_of', 'refined', 'contenders', 'resized',
-           'plausible', 'together', 'jpeg_steps', 'block_cosines', 'block_coefficients', 'jpeg_quality', 'lost', 'Blur',
-           'described', 'checked', 'evidence', 'spectrum_of', 'estimate_blur', 'Scene', 'colour_level', 'scene_of',
-           'noises', 'axis_powers', 'geometric_powers', 'toeplitz_eigh', 'Axis', 'SeparableField', 'Extension',
-           'conjugate_gradients', 'start_of', 'frame_of', 'expected', 'wiener', 'Restorer', 'extensions_of', 'filtered',
-           'deconvolve', 'is_product', 'kernel_of_text', 'kernel_picture', 'parse_kernel', 'check_kernel', 'known_blur',
-           'plane_by_plane', 'unsharp', 'skimage_wiener', 'lucy']
+           'NOISE_RANGE', 'TILT_RANGE', 'STIFFNESS', 'LOOSE', 'GRID', 'KEPT', 'SEARCHED', 'CAUTION', 'CHOICE', 'ANGLES',
+           'FIXED', 'LARGEST_SIZE', 'HOPELESS', 'SIZES', 'DESERVED', 'NEAR', 'ALIKE', 'PLAUSIBLE', 'AVERAGED', 'LUMA',
+           'STEPS_50', 'TESTED', 'CERTAIN', 'TOO_MANY', 'FLAT', 'MARGIN', 'STEPS', 'MORE_STEPS', 'LARGEST', 'FORMS',
+           'PAD', 'RADIUS', 'AMOUNT', 'BALANCE', 'ITERATIONS', 'RIVALS', 'opponent', 'hann', 'periodogram', 'pieces',
+           'log_radius', 'angular', 'Cells', 'padded', 'gains', 'cells_of', 'Population', 'interpolate', 'Spectrum',
+           'grey_power', 'noise_power', 'Model', 'model_of', 'Evidence', 'compare', 'fisher_step', 'first_guess',
+           'fit_theta', 'curve_model', 'fit_population', 'fit_chroma', 'Candidate', 'geometric', 'directions', 'grid',
+           'nearby', 'grid_gains', 'Guess', 'best_of', 'shortlist', 'scored', 'moved', 'surprise_of', 'refined',
+           'contenders', 'resized', 'plausible', 'together', 'jpeg_steps', 'block_cosines', 'block_coefficients',
+           'jpeg_quality', 'lost', 'Blur', 'described', 'checked', 'evidence', 'spectrum_of', 'estimate_blur', 'Scene',
+           'colour_level', 'scene_of', 'noises', 'axis_powers', 'geometric_powers', 'toeplitz_eigh', 'Axis',
+           'SeparableField', 'Extension', 'conjugate_gradients', 'start_of', 'frame_of', 'expected', 'wiener',
+           'Restorer', 'extensions_of', 'filtered', 'deconvolve', 'is_product', 'kernel_of_text', 'kernel_picture',
+           'parse_kernel', 'check_kernel', 'known_blur', 'plane_by_plane', 'unsharp', 'skimage_wiener', 'lucy']
 
 # %% ../nbs/11_classical.ipynb #649d69d4
 import math
@@ -454,7 +454,8 @@ def grid_gains() -> Tensor: # [len(GRID),C]
                         for c in GRID])
 
 # %% ../nbs/11_classical.ipynb #3559d7ac
-KEPT = dict(none=(1, 1), gaussian=(25, 5), disc=(22, 4), motion=(50, 6), turned=(25, 4))
+KEPT = dict(none=(1, 1), gaussian=(30, 9), disc=(22, 4), motion=(50, 6), turned=(25, 4))
+SEARCHED = 8  # guesses that the pattern search starts from, at least
 CAUTION, CHOICE = 3.0, 3.0  # nats: for a spread, for parameters beyond one
 
 
@@ -507,6 +508,7 @@ def scored(
 # %% ../nbs/11_classical.ipynb #edb56918
 ANGLES = {('motion', 1), ('turned', 2)}  # parameters that are directions
 FIXED = {('gaussian', 1)}  # and those that stay as they are: taps
+LARGEST_SIZE = dict(gaussian=7.0, turned=7.0, disc=8.0, motion=18.0)  # pixels
 
 
 def moved(c: Candidate, step: float) -> list[Candidate]:
@@ -516,7 +518,7 @@ def moved(c: Candidate, step: float) -> list[Candidate]:
         if (family, i) in FIXED: continue
         for sign in (1, -1):
             if (family, i) in ANGLES: new = value + sign * 8 * step
-            else: new = value * math.exp(0.12 * step)**sign
+            else: new = min(value * math.exp(0.12 * step)**sign, LARGEST_SIZE[family])
             found.append(Candidate(family, (*p[:i], new, *p[i + 1:])))
     return found
 
@@ -524,11 +526,16 @@ def moved(c: Candidate, step: float) -> list[Candidate]:
 def surprise_of(guess: Guess) -> float: return guess.surprise
 
 
+HOPELESS = 25.0  # nats from the likeliest, after two rounds
+
+
 def refined(guesses: list[Guess], seen: Evidence, rounds: int = 7) -> list[Guess]:
     "Pattern search from each guess."
-    guesses, sizes = list(guesses), [1.0] * len(guesses)
-    for _ in range(rounds):
-        near = [moved(g.candidate, size) for g, size in zip(guesses, sizes)]
+    guesses, sizes, limit = list(guesses), [1.0] * len(guesses), math.inf
+    for turn in range(rounds):
+        if turn == 2: limit = min(map(surprise_of, guesses)) + HOPELESS
+        near = [moved(g.candidate, size) if g.surprise < limit else []
+                for g, size in zip(guesses, sizes)]
         tried = [(g.kind, c) for g, some in zip(guesses, near) for c in some]
         answers = iter(scored(tried, seen, 4))
         for i, some in enumerate(near):
@@ -539,7 +546,7 @@ def refined(guesses: list[Guess], seen: Evidence, rounds: int = 7) -> list[Guess
 
 # %% ../nbs/11_classical.ipynb #a9f68ef3
 def contenders(guesses: list[Guess]) -> list[Guess]:
-    "The likeliest three and the likeliest of each family; numbers of taps are apart."
+    "The likeliest, and the likeliest of each family; numbers of taps are apart."
     first = {}
     for g in sorted(guesses, key=surprise_of):
         family, p = g.candidate
@@ -547,7 +554,8 @@ def contenders(guesses: list[Guess]) -> list[Guess]:
     ranked = list(first.values())
     best = [next(g for g in ranked if g.candidate.family == family)
             for family in FAMILIES if family != 'none']
-    return ranked[:3] + [g for g in best if all(g is not one for one in ranked[:3])]
+    first = ranked[:SEARCHED]
+    return first + [g for g in best if all(g is not one for one in first)]
 
 # %% ../nbs/11_classical.ipynb #8dcd030a
 SIZES = [math.exp(0.08 * i) for i in range(-7, 8)]  # factors on a blur that came near
@@ -558,21 +566,22 @@ PLAUSIBLE, AVERAGED = 0.02, 12  # least share, and largest number, of blurs that
 
 
 def resized(c: Candidate, factor: float) -> Candidate:
-    "A blur of the same shape, `factor` times as wide."
+    "A blur of the same shape, `factor` times as wide, up to `LARGEST_SIZE`."
     lengths = 2 if c.family == 'turned' else 1
-    p = [value * factor for value in c.parameters[:lengths]]
+    p = [min(value * factor, LARGEST_SIZE[c.family]) for value in c.parameters[:lengths]]
     return Candidate(c.family, (*p, *c.parameters[lengths:]))
 
 
 def plausible(guesses: list[Guess], seen: Evidence) -> list[tuple[float, Guess]]:
-    "The likeliest blurs, each of `guesses` in many sizes, with their probabilities."
+    "The likeliest blur, then others by probability: each of `guesses` in many sizes."
     least = min(map(surprise_of, guesses))
-    tried = {(g.kind, resized(g.candidate, factor)): None for g in guesses
-             for factor in SIZES if g.surprise < least + NEAR}
-    found = sorted(scored(list(tried), seen, 5), key=surprise_of)
+    tried = [(g.kind, resized(g.candidate, factor)) for g in guesses
+             for factor in SIZES if g.surprise < least + NEAR]  # "none" counts fully, too
+    found = sorted(scored(tried, seen, 5), key=surprise_of)
     surprise = torch.tensor([g.surprise for g in found], dtype=torch.float64)
     shares = together(torch.softmax(-surprise / DESERVED, 0).tolist(), found)
-    kept = [i for i in shares if shares[i] > PLAUSIBLE * shares[0]][:AVERAGED]
+    most = sorted(shares, key=shares.get, reverse=True)[:AVERAGED]
+    kept = [0, *(i for i in most if i and shares[i] > PLAUSIBLE * shares[most[0]])]
     total = sum(shares[i] for i in kept)
     return [(shares[i] / total, found[i]) for i in kept]
 

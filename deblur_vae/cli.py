@@ -145,7 +145,8 @@ def add_enhancing(commands) -> None:
     enhance = commands.add_parser('enhance', help='sharpen pictures of your own', epilog='A name that begins with a dash: write ./-NAME, or -- before it.')
     enhance.add_argument('pictures', nargs='+', metavar='PICTURE', help='files, folders or patterns')
     enhance.add_argument('-o', '--out', metavar='OUT', help='file or folder for the result (default: NAME-enhanced beside each picture)')
-    enhance.add_argument('--method', choices=('classical', 'vae'), default='classical', help='(default: %(default)s)')
+    enhance.add_argument('--method', choices=('restore', 'classical', 'vae'), default='restore',
+                         help='restore: filter and network (default); classical: the filter alone; vae: the network of the page')
     enhance.add_argument('--kernel', metavar='BLUR', help='the blur, if it is known: gaussian:2.0, disc:3, motion:9@30 (length, angle in degrees), '
                          'turned:3,1.5@30, or a picture of it (default: found)')
     enhance.add_argument('--region', action='append', default=[], metavar='X,Y,W,H', help='touch this part only, in pixels; may be repeated')
@@ -155,7 +156,7 @@ def add_enhancing(commands) -> None:
     enhance.add_argument('--tile', type=positive, default=640, metavar='N', help='side in pixels of the pieces that are worked on; less takes less memory (default: 640)')
     enhance.add_argument('--force', action='store_true', help='overwrite what is there')
     enhance.add_argument('--max-megapixels', type=positive_float, metavar='N', help='refuse larger pictures (default: 178)')
-    enhance.add_argument('--weights', metavar='FILE', help='of method vae, instead of those that come with the package')
+    enhance.add_argument('--weights', metavar='FILE', help='of the network, instead of those that come with the package')
     enhance.add_argument('--device', help='cpu, cuda, mps … (default: the best there is)')
     enhance.set_defaults(run='enhancing.run_enhance')
 

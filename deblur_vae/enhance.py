@@ -209,7 +209,7 @@ def tiled(
 
 # %% ../nbs/13_enhance.ipynb #912d4815
 WINDOW = 512
-MILDEST, WIDEST = 0.55, 6.0  # pixels of spread: below, it is not worth it; beyond, there is nothing but noise
+MILDEST, WIDEST = 0.65, 6.0  # pixels of spread: below, it is not worth it; beyond, there is nothing but noise
 
 
 def mosaic(
@@ -261,7 +261,7 @@ def faded(y: Tensor, frame: tuple[int, int]) -> Tensor: # [3,h,w] → [3,H,W]
 class Window(Views):
     "The filters of chapter 12 for windows of one size, and the band in which the model expects little but noise."
     def __init__(self, size: tuple[int, int], scene: Scene, sides: Sequence[Scene], guided: bool):
-        super().__init__(size, scene, guided)
+        super().__init__(size, scene, sides, guided)
         fy, fx = torch.fft.fftfreq(self.frame[0]), torch.fft.rfftfreq(self.frame[1])
         total = self.blurred[0] + self.noise[0]
         self.band = (self.noise[0] / total).square()
@@ -294,13 +294,18 @@ class Sharpener:
         mean = y.mean((1, 2), keepdim=True)
         return window, window.extend(y - mean, self.steps) if border else faded(y - mean, window.frame), mean
 
+    def shown(self, window: Window, z: Tensor, mean: Tensor) -> Tensor: # RGB, [5,3,h+2·KEEP,w+2·KEEP]
+        "A window in its frame and the answers of four filters, as far as the network sees them."
+        h, w = window.size
+        frames = torch.stack([z, *window.views(z)]).roll((KEEP, KEEP), (2, 3))
+        return opponent(frames[..., :h + 2 * KEEP, :w + 2 * KEEP] + mean, back=True)
+
     def improved(self, window: Window, z: Tensor, mean: Tensor) -> Tensor: # [3,h,w]
         "What the network makes of a window in its frame."
-        (h, w), views = window.size, window.views(z)
-        shown = torch.stack([z, *views]).roll((KEEP, KEEP), (2, 3))[..., :h + 2 * KEEP, :w + 2 * KEEP]
-        told = Told(self.blur.noise, self.scale or scale_of(views[..., :h, :w]), self.blur.spectrum.quality)
-        inside = F.pad(torch.ones(1, h, w), [KEEP] * 4)
-        return mended(self.net, opponent(shown + mean, back=True), inside, told)[:, KEEP:-KEEP, KEEP:-KEEP]
+        pictures = self.shown(window, z, mean)
+        told = Told(self.blur.noise, self.scale or scale_of(pictures[1:]), self.blur.spectrum.quality)
+        inside = F.pad(torch.ones(1, *window.size), [KEEP] * 4)
+        return mended(self.net, pictures, inside, told)[:, KEEP:-KEEP, KEEP:-KEEP]
 
     @torch.no_grad()
     def __call__(self,
@@ -318,8 +323,8 @@ class Sharpener:
 EVEN, UNEVEN = 3.5, 7.0 # 99 % quantile of the surprise over its median: sure up to the first, not at all from the second
 AGREES, DIFFERS = 3.0, 5.5 # surprise over its median at a pixel: the same for a place
 LIKELIER = 0.0 # nats by which a blur must be likelier than none
-CLEAR = 200.0, 400.0 # nats from which unevenness counts for less, and for nothing: clipped lights are uneven too
-BLOCKY = 1.5 # a JPEG is by so much more uneven
+CLEAR = 200.0, 400.0 # nats: between them, UNEVEN rises to three times as much, since clipped lights are uneven too
+BLOCKY = 25 # points of quality below 100 that make a JPEG twice as uneven, which is the most
 
 
 class Trust(NamedTuple):
@@ -340,10 +345,11 @@ def trust_in(blur: Blur, surprise: Tensor) -> Trust:
     usual, high = torch.quantile(sample, torch.tensor([0.5, 0.99])).tolist()
     if blur.family == 'kernel': return Trust(1.0, usual)
     if blur.likelier < LIKELIER: return Trust(0.0, usual)
-    ratio = high / max(usual, 1e-6) / (BLOCKY if blur.spectrum.quality else 1)
-    even = (UNEVEN - ratio) / (UNEVEN - EVEN)
-    clear = (blur.likelier - CLEAR[0]) / (CLEAR[1] - CLEAR[0])
-    return Trust(min(1.0, max(0.0, even, clear)), usual)
+    coarse = (100 - blur.spectrum.quality) / BLOCKY if blur.spectrum.quality else 0
+    ratio = high / max(usual, 1e-6) / (1 + min(1, coarse))
+    clear = min(1.0, max(0.0, (blur.likelier - CLEAR[0]) / (CLEAR[1] - CLEAR[0])))
+    even = (UNEVEN * (1 + 2 * clear) - ratio) / (UNEVEN - EVEN)
+    return Trust(min(1.0, max(0.0, even)), usual)
 
 # %% ../nbs/13_enhance.ipynb #205203c8
 SOFT = 8  # pixels over which the edge of a box fades

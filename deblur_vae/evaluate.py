@@ -170,8 +170,9 @@ def enhanced(
 
 
 OURS = {'restore': partial(enhanced, method='restore'),
+        'told': partial(enhanced, method='restore', told=True),
         'classical': partial(enhanced, method='classical'),
-        'told': partial(enhanced, method='classical', told=True)}
+        'classical, told': partial(enhanced, method='classical', told=True)}
 
 
 def timed(

@@ -379,18 +379,6 @@ class EnhanceVAE(EnhanceLayers):
         "`forward` at the mean of the posterior, in [0, 1], without gradient."
         return self.run(x, lambda mu, logvar: mu)[0].clamp(0, 1)
 
-# %% ../nbs/12_restore.ipynb #2096e193
-@lru_cache(maxsize=4)
-def pretrained(
-    method: str, # name of weights that come with the package
-    device: str | torch.device = 'cpu',
-) -> EnhanceVAE:
-    "The network that comes with the package. `ValueError` if there is none of that name."
-    path = Path(str(files('deblur_vae') / 'weights' / f'{method}.safetensors'))
-    if path.is_file(): return load_model(path, device, (EnhanceVAE,))
-    raise ValueError(f'there are no weights for method {method} ({path}): '
-                     'take another method, or install the package anew')
-
 # %% ../nbs/12_restore.ipynb #0af3b72a
 def overlap_of(tile: int) -> int:
     "By how many pixels tiles of that side overlap, so that no seam is seen: 192, or half a smaller tile."
