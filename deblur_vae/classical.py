@@ -568,15 +568,16 @@ PLAUSIBLE, AVERAGED = 0.02, 12  # least share, and largest number, of blurs that
 def resized(c: Candidate, factor: float) -> Candidate:
     "A blur of the same shape, `factor` times as wide, up to `LARGEST_SIZE`."
     lengths = 2 if c.family == 'turned' else 1
-    p = [min(value * factor, LARGEST_SIZE[c.family]) for value in c.parameters[:lengths]]
+    most, sizes = LARGEST_SIZE.get(c.family), c.parameters[:lengths]
+    p = [min(size * factor, most) for size in sizes]
     return Candidate(c.family, (*p, *c.parameters[lengths:]))
 
 
 def plausible(guesses: list[Guess], seen: Evidence) -> list[tuple[float, Guess]]:
     "The likeliest blur, then others by probability: each of `guesses` in many sizes."
     least = min(map(surprise_of, guesses))
-    tried = [(g.kind, resized(g.candidate, factor)) for g in guesses
-             for factor in SIZES if g.surprise < least + NEAR]  # "none" counts fully, too
+    near = [g for g in guesses if g.surprise < least + NEAR]
+    tried = [(g.kind, resized(g.candidate, factor)) for g in near for factor in SIZES]
     found = sorted(scored(tried, seen, 5), key=surprise_of)
     surprise = torch.tensor([g.surprise for g in found], dtype=torch.float64)
     shares = together(torch.softmax(-surprise / DESERVED, 0).tolist(), found)
@@ -1021,7 +1022,7 @@ def frame_of(height: int, width: int, kernel: Tensor) -> tuple[int, int]:
 
 # %% ../nbs/11_classical.ipynb #28cc1009
 def expected(scene: Scene, frame: tuple[int, int]) -> tuple[Tensor, ...]:
-    "Gain H [height,width//2+1], power S, |H|²S and N, [3,height,width//2+1], of a frame."
+    "Of a frame: gain H, [height,width//2+1]; power S, |H|²S and N, [3,…] each."
     axes = torch.fft.fftfreq(frame[0]), torch.fft.rfftfreq(frame[1])
     gain = transfer(scene.kernel, *frame).to(torch.complex64)
     power = scene.power(*axes)
@@ -1030,10 +1031,10 @@ def expected(scene: Scene, frame: tuple[int, int]) -> tuple[Tensor, ...]:
 
 
 def wiener(gain, power, blurred, noise, doubt: float) -> Tensor:
-    r"$\bar H S/(|H|^2 S + d^2 N)$, @eq-wiener."
+    r"$\bar H S/(|H|^2 S + d^2 N)$."
     return gain.conj() * (power / (blurred.clamp(min=1e-20) + doubt**2 * noise))
 
-
+# %% ../nbs/11_classical.ipynb #a9b59a1f
 class Restorer:
     "Extension and filter for pictures of one size that share a `Scene`."
     def __init__(

@@ -119,7 +119,7 @@ def add_tools(commands) -> None:
     evaluate.add_argument('--samples', type=positive, metavar='N', help='take N pictures, evenly by name (default: all)')
     evaluate.add_argument('--weights', action='append', default=[], metavar='FILE', help='best.safetensors of a run, or a state_dict as .pt; may be repeated')
     evaluate.add_argument('--methods', nargs='+', metavar='NAME',
-                          help='classical, told, vae, and the rivals of chapter 11 (default: classical told, or none if there are --weights)')
+                          help='restore, told, classical, classical-told, and the rivals of chapter 11 (default: restore told, or none if there are --weights)')
     evaluate.add_argument('--resize', action='store_true', help='resize every picture so that it fits the network of --weights')
     evaluate.add_argument('--workers', type=positive, default=1, metavar='N', help='processes (default: 1)')
     evaluate.add_argument('--out', default='evaluation', metavar='DIR', help='folder of the tables (default: evaluation)')

@@ -61,7 +61,7 @@ def open_parts(args: argparse.Namespace, device: torch.device) -> list:
     return [prepared(args.data, args.samples), prepared(args.val_data, args.val_samples)]
 
 # %% ../nbs/98_commands.ipynb #cac3d112
-DEFAULT_METHODS = ('classical', 'told')
+DEFAULT_METHODS = ('restore', 'told')
 
 
 def new_model(seed: int, kind: type = VAE_UNet, **config) -> nn.Module:
@@ -209,7 +209,7 @@ def run_evaluate(args: argparse.Namespace) -> None:
     scenes = Scenes(args.data or os.environ.get('DATASET', ''), args.samples)
     cut = 2 * CONDITIONS['post'].cut
     if args.resize: scenes = Resized(scenes, (size[0] + cut, size[1] + cut))
-    over = [name for name in (BLURRED, 'classical') if name in (BLURRED, *methods)]
+    over = [name for name in (BLURRED, 'restore') if name in (BLURRED, *methods)]
     scores = evaluate(methods, scenes, seed=args.seed, workers=1 if args.weights else args.workers)
     print(write_report(scores, args.out, over))
     print(f'In {args.out}/: evaluation.csv (every picture), evaluation.md (the tables), evaluation.png')

@@ -278,7 +278,7 @@ class Window(Views):
 KEEP = 8  # pixels beyond the border that the network sees
 ROUNDS = dict(gaussian=2, turned=4, disc=8, motion=24, kernel=24)  # steps of the extension: more for what is no product
 
-
+# %% ../nbs/13_enhance.ipynb #2f4f744b
 class Sharpener:
     "Extends, filters and mends windows of one picture whose blur is known or estimated."
     def __init__(self, x: Tensor, blur: Blur, net: RestoreNet | None = None): # [3,H,W] in [0,1]; without a network, the filter alone
@@ -324,7 +324,7 @@ EVEN, UNEVEN = 3.5, 7.0 # 99 % quantile of the surprise over its median: sure up
 AGREES, DIFFERS = 3.0, 5.5 # surprise over its median at a pixel: the same for a place
 LIKELIER = 0.0 # nats by which a blur must be likelier than none
 CLEAR = 200.0, 400.0 # nats: between them, UNEVEN rises to three times as much, since clipped lights are uneven too
-BLOCKY = 25 # points of quality below 100 that make a JPEG twice as uneven, which is the most
+BLOCKY = 25 # points of quality below 100 from which a JPEG, flat in some blocks and busy in others, is five times as uneven
 
 
 class Trust(NamedTuple):
@@ -345,8 +345,9 @@ def trust_in(blur: Blur, surprise: Tensor) -> Trust:
     usual, high = torch.quantile(sample, torch.tensor([0.5, 0.99])).tolist()
     if blur.family == 'kernel': return Trust(1.0, usual)
     if blur.likelier < LIKELIER: return Trust(0.0, usual)
-    coarse = (100 - blur.spectrum.quality) / BLOCKY if blur.spectrum.quality else 0
-    ratio = high / max(usual, 1e-6) / (1 + min(1, coarse))
+    coarse = min(1, (100 - (blur.spectrum.quality or 100)) / BLOCKY)
+    ratio = high / max(usual, 1e-6) / (1 + 4 * coarse**2)
+    usual *= 1 + coarse
     clear = min(1.0, max(0.0, (blur.likelier - CLEAR[0]) / (CLEAR[1] - CLEAR[0])))
     even = (UNEVEN * (1 + 2 * clear) - ratio) / (UNEVEN - EVEN)
     return Trust(min(1.0, max(0.0, even)), usual)

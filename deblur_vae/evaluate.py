@@ -172,7 +172,7 @@ def enhanced(
 OURS = {'restore': partial(enhanced, method='restore'),
         'told': partial(enhanced, method='restore', told=True),
         'classical': partial(enhanced, method='classical'),
-        'classical, told': partial(enhanced, method='classical', told=True)}
+        'classical-told': partial(enhanced, method='classical', told=True)}
 
 
 def timed(

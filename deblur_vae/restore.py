@@ -12,6 +12,7 @@ __all__ = ['BESIDE', 'DOUBT', 'LEAST_SCALE', 'SEEN', 'FINE', 'COARSE', 'GREY_BAN
 # %% ../nbs/12_restore.ipynb #c70a160b
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cached_property, lru_cache
 from importlib.resources import files
 from pathlib import Path
@@ -21,8 +22,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .classical import (Blur, Candidate, Restorer, Scene, expected, opponent,
-                                  resized, scene_of, spectrum_of, wiener)
+from .classical import (DENSE, Blur, Candidate, Restorer, Scene, Spectrum,
+                                  evidence, expected, opponent, resized, scene_of, scored,
+                                  wiener)
 from .data import KERNEL_SIZES, gaussian_kernel
 from .model import load_model, sample_posterior
 
@@ -36,16 +38,17 @@ def beside(
     blur: Blur, # of `estimate_blur` or `known_blur`
     scene: Scene, # of it
 ) -> list[Scene]: # two
-    "The blur, narrower and wider, each with the spectrum that fits it; a known one twice."
+    "The blur, narrower and wider, with spectra that fit; a known one is repeated."
     if blur.family == 'kernel': return [scene] * 2
-    found = []
-    for factor in BESIDE:
-        other = resized(Candidate(blur.family, blur.parameters), factor)
-        spectrum, _ = spectrum_of(x, other.kernel, blur.spectrum.quality)
-        found.append(scene_of(x, Blur(*other, spectrum, 0.0)))
-    return found
+    this, (kind, _, quality) = Candidate(blur.family, blur.parameters), blur.spectrum
+    seen = evidence(x, DENSE, quality, 1.0)
+    found = scored([(kind, resized(this, factor)) for factor in BESIDE], seen, 6)
+    spectra = [Spectrum(kind, g.theta, quality) for g in found]
+    blurs = [Blur(*g.candidate, s, 0.0) for g, s in zip(found, spectra)]
+    both = scene_of(x, replace(blurs[0], others=(blurs[1],)))
+    return [both._replace(others=()), both.others[0]]
 
-
+# %% ../nbs/12_restore.ipynb #261a48f0
 class Views(Restorer):
     "A `Restorer` with four answers: too little, about right, too much, and doubtful."
     def __init__(
@@ -67,7 +70,8 @@ class Views(Restorer):
         "A narrower, the likeliest, a wider and a doubtful filter, in opponent colours."
         seen = torch.fft.rfft2(z)
         likely, doubtful = self.filter(z, [1.0, DOUBT])
-        less, more = (torch.fft.irfft2(seen * f, s=self.frame) for f in self.side_filters)
+        less, more = (torch.fft.irfft2(seen * side, s=self.frame)
+                      for side in self.side_filters)
         return torch.stack([less, likely, more, doubtful])
 
 # %% ../nbs/12_restore.ipynb #5ad2abb9
@@ -93,7 +97,7 @@ def scale_of(views: Tensor) -> float: # [4,3,H,W] of `Views.views`
 
 # %% ../nbs/12_restore.ipynb #6d54257e
 class ResidualBlock(nn.Module):
-    "Two convolutions and a shortcut, [B,C,H,W] → the same; at first it changes nothing."
+    "Two convolutions and a shortcut, [B,C,H,W] → the same; it begins with x."
     def __init__(self, channels: int, dilation: int = 1):
         super().__init__()
         reach = dict(padding=dilation, dilation=dilation)
@@ -143,8 +147,8 @@ class RestoreNet(nn.Module):
         self.last = nn.Conv2d(tail, 3, 3, padding=1)
         nn.init.zeros_(self.last.weight), nn.init.zeros_(self.last.bias)
 
-    def forward(self, seen: Tensor) -> Tensor: # [B,19,H,W], sides divisible by 8 → [B,3,H,W]
-        "What to change, in units of the scale."
+    def forward(self, seen: Tensor) -> Tensor: # [B,19,H,W], sides divisible by 8
+        "What to change, [B,3,H,W], in units of the scale."
         f = self.before(self.stem(F.pixel_unshuffle(seen, 2)))
         f = f + enlarged(self.up(self.context(self.down(f))), 4)
         f = enlarged(self.out(self.after(f)), 2)
@@ -172,7 +176,8 @@ def mended(
 ) -> Tensor: # [3,H,W], not clipped, on the device of `pictures`
     "The likeliest answer with what the network changes."
     h, w = inside.shape[1:]
-    seen = F.pad(seen_by(pictures, inside, told)[None], (0, -w % 8, 0, -h % 8), mode='replicate')
+    seen = seen_by(pictures, inside, told)[None]
+    seen = F.pad(seen, (0, -w % 8, 0, -h % 8), mode='replicate')
     seen = seen.to(next(net.parameters()).device, memory_format=torch.channels_last)
     return pictures[2] + told.scale * net(seen)[0, :, :h, :w].to(pictures)
 

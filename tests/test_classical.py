@@ -1,6 +1,7 @@
 "The classical method at sizes, types and in places that no notebook shows, and on real pictures."
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -61,7 +62,8 @@ def test_told_and_blind(portrait, family):
     blurry, sharp = shot(portrait, FAMILIES[family])
     blur = estimate_blur(blurry)
     told, blind = (decibels(deconvolve(blurry, b), sharp) for b in (known_blur(blurry, FAMILIES[family]), blur))
-    assert abs(spread(blur.kernel) - spread(FAMILIES[family])) < 0.25
+    found = sum(b.share * spread(b.kernel) for b in (blur, *blur.others))
+    assert abs(found - spread(FAMILIES[family])) < 0.25
     assert told > decibels(blurry, sharp) + 3 and blind > decibels(blurry, sharp) + 2 and told > blind - 0.5
 
 
@@ -181,3 +183,19 @@ def test_spectra_can_be_measured_again(real_faces, tmp_path):
 
 def test_checked_is_a_copy_only_where_it_must(portrait):
     assert checked(portrait).data_ptr() == portrait.data_ptr() and checked(portrait.double()).dtype == torch.float32
+
+
+def test_the_answer_is_an_average(portrait):
+    "Shares add up to 1, and the filter is the mean of the filters of all that is plausible."
+    blurry, sharp = shot(portrait, FAMILIES['gaussian'])
+    blur = estimate_blur(blurry)
+    assert blur.others and abs(sum(b.share for b in (blur, *blur.others)) - 1) < 1e-6
+    scene = scene_of(blurry, blur)
+    restorer = Restorer(blurry.shape[1:], scene)
+    z = torch.randn(3, *restorer.frame, generator=torch.Generator().manual_seed(0))
+    parts = [one.share * Restorer(blurry.shape[1:], one._replace(others=(), share=1.0)).filter(z, [1.0])[0]
+             for one in (scene, *scene.others) if frame_of(*blurry.shape[1:], one.kernel) == restorer.frame]
+    if len(parts) == 1 + len(scene.others):
+        torch.testing.assert_close(restorer.filter(z, [1.0])[0], sum(parts), atol=1e-4, rtol=1e-3)
+    alone = deconvolve(blurry, replace(blur, others=(), share=1.0))
+    assert decibels(deconvolve(blurry, blur), sharp) > decibels(alone, sharp) - 0.3

@@ -3,6 +3,8 @@ import re
 import shutil
 import struct
 import zlib
+from functools import partial
+from http.server import ThreadingHTTPServer
 
 import numpy as np
 import pytest
@@ -305,6 +307,24 @@ def test_stop_and_again_without_the_slider(browser, address, portrait):
         run(page)
         assert not [url for url in fetched if url.endswith(('.wasm', '.onnx'))]
         assert part(page, 'before').is_visible() and part(page, 'after').is_visible()
+
+
+class PlainHandler(site_parts.PageHandler):
+    "A host that sends none of the headers that threads need."
+    isolated = False
+
+
+def test_a_plain_host_gets_its_threads_from_the_service_worker(browser, address, portrait):
+    handler = partial(PlainHandler, directory=str(site_parts.NBS))
+    with serving(ThreadingHTTPServer(('127.0.0.1', 0), handler)) as plain, visiting(browser, plain) as page:
+        assert page.goto(plain + 'enhance.html').headers.get('cross-origin-embedder-policy') is None
+        page.wait_for_function('crossOriginIsolated', timeout=SLOW)
+        choose(page, file_of(portrait, 'portrait.png'))
+        run(page)
+
+
+def test_the_server_of_make_page_isolates(page):
+    assert page.evaluate('crossOriginIsolated')
 
 
 def broken(error):

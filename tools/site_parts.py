@@ -155,7 +155,7 @@ class PageHandler(SimpleHTTPRequestHandler):
         "The shell with the fragment, or a file."
         path = urlsplit(self.path).path
         if path in ('/', '/enhance.html'): return self.page()
-        if path.startswith(('/enhance/', '/vendor/')) and not path.endswith('/'): return super().do_GET()
+        if path.startswith(('/enhance/', '/vendor/', '/isolation.js')) and not path.endswith('/'): return super().do_GET()
         self.send_error(404)
 
     def page(self) -> None:
@@ -165,8 +165,13 @@ class PageHandler(SimpleHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
+    isolated = True  # with the headers that threads need; other hosts have nbs/isolation.js for that
+
     def end_headers(self) -> None:
         self.send_header('Cache-Control', 'no-cache')
+        if self.isolated:
+            self.send_header('Cross-Origin-Opener-Policy', 'same-origin')
+            self.send_header('Cross-Origin-Embedder-Policy', 'require-corp')
         super().end_headers()
 
     def log_message(self, *_) -> None: pass

@@ -234,3 +234,13 @@ for (const name of ['dragover', 'drop']) {
   });
 }
 document.addEventListener('dragleave', event => { if (!event.relatedTarget) root.classList.remove('enhance-over'); });
+
+/** Threads need two headers; where the host does not send them, a service worker does, from the second load on. */
+async function isolate() {
+  if (crossOriginIsolated || !isSecureContext || !navigator.serviceWorker || sessionStorage.isolating) return;
+  sessionStorage.isolating = true;
+  await navigator.serviceWorker.register(new URL('../isolation.js', import.meta.url));
+  await navigator.serviceWorker.ready;
+  if (!chosen) location.reload();
+}
+isolate().catch(() => {}); // one thread will do

@@ -83,7 +83,7 @@ async function session(about, kind, progress) {
   const size = about.runtime[kind], runtime = new URL(`ort-wasm-simd-threaded${infix}.wasm`, ORT).href;
   const wasm = await content(runtime, size, size, count);
   const ort = await import(new URL(`ort.${kind === 'webgpu' ? 'jspi' : 'wasm'}.bundle.min.mjs`, ORT).href);
-  ort.env.wasm.numThreads = 1;
+  ort.env.wasm.numThreads = globalThis.crossOriginIsolated ? Math.min(4, navigator.hardwareConcurrency) : 1;
   ort.env.wasm.wasmBinary = wasm;
   ort.env.logLevel = 'error';
   const made = await ort.InferenceSession.create(weights, { executionProviders: [kind] });
