@@ -177,7 +177,7 @@ def train(run: Training, samples: list[Sample], minutes: float) -> None:
     "Until the time is used up, over all runs together."
     held, rest, rng = samples[:HELD], samples[HELD:], np.random.default_rng((9, run.step))
     losses, start = [], time.monotonic() - run.seconds
-    with tqdm(total=round(60 * minutes), initial=round(run.seconds), desc='train', unit='s') as bar:
+    with tqdm(total=round(60 * minutes), initial=round(run.seconds), desc='train', unit='s', mininterval=2) as bar:
         while run.seconds < 60 * minutes:
             losses.append(run.learn(batch(rest, rng), run.seconds / 60 / minutes))
             run.seconds = time.monotonic() - start
