@@ -558,7 +558,7 @@ def contenders(guesses: list[Guess]) -> list[Guess]:
     return first + [g for g in best if all(g is not one for one in first)]
 
 # %% ../nbs/11_classical.ipynb #8dcd030a
-SIZES = [math.exp(0.08 * i) for i in range(-7, 8)]  # factors on a blur that came near
+SIZES = [math.exp(0.12 * i) for i in range(-4, 5)]  # factors on a blur that came near
 DESERVED = 3.0  # divides differences of surprise
 NEAR = 12.0  # nats from the likeliest
 ALIKE = 0.1  # distance of two kernels, over the size of one, within which they are one
@@ -577,10 +577,11 @@ def plausible(guesses: list[Guess], seen: Evidence) -> list[tuple[float, Guess]]
     "The likeliest blur, then others by probability: each of `guesses` in many sizes."
     least = min(map(surprise_of, guesses))
     near = [g for g in guesses if g.surprise < least + NEAR]
-    tried = [(g.kind, resized(g.candidate, factor)) for g in near for factor in SIZES]
-    found = sorted(scored(tried, seen, 5), key=surprise_of)
-    surprise = torch.tensor([g.surprise for g in found], dtype=torch.float64)
-    shares = together(torch.softmax(-surprise / DESERVED, 0).tolist(), found)
+    tried = {(g.kind, resized(g.candidate, factor)): None for g in near for factor in SIZES}
+    found = sorted(scored(list(tried), seen, 5), key=surprise_of)
+    weight = torch.tensor([-g.surprise / DESERVED for g in found], dtype=torch.float64)
+    sizes = torch.tensor([1 if g.candidate.parameters else len(SIZES) for g in found])
+    shares = together(torch.softmax(weight + sizes.log(), 0).tolist(), found)
     most = sorted(shares, key=shares.get, reverse=True)[:AVERAGED]
     kept = [0, *(i for i in most if i and shares[i] > PLAUSIBLE * shares[most[0]])]
     total = sum(shares[i] for i in kept)
@@ -592,10 +593,9 @@ def together(shares: list[float], guesses: list[Guess]) -> dict[int, float]:
     kernels = [g.candidate.kernel for g in guesses]
     taps = max(max(k.shape) for k in kernels)
     flat = torch.stack([padded(k, taps).flatten() for k in kernels])
-    size, apart, kept = flat.norm(dim=1), torch.cdist(flat, flat), {}
+    alike, kept = (torch.cdist(flat, flat) < ALIKE * flat.norm(dim=1)).tolist(), {}
     for i, share in enumerate(shares):
-        alike = (j for j in kept if apart[i, j] < ALIKE * size[j])
-        j = next(alike, i)
+        j = next((j for j in kept if alike[i][j]), i)
         kept[j] = kept.get(j, 0.0) + share
     return kept
 
