@@ -779,7 +779,7 @@ def estimate_blur(
         tried = [(g.kind, g.candidate) for _, g in likely]
         thetas = [g.theta for g in scored(tried, evidence(x, DENSE, quality, 1.0), 8)]
     best, *others = (Blur(*g.candidate, Spectrum(g.kind, theta, quality),
-                          none.surprise - g.surprise, share=share)
+                          max(0.0, none.surprise - g.surprise), share=share)
                      for (share, g), theta in zip(likely, thetas))
     return replace(best, others=tuple(others))
 

@@ -205,7 +205,7 @@ Mends what the filter of 11_classical makes; see 12_restore. The default of `enh
 |:--|:--|
 | parameters | {count:,}, stored as float16 |
 | configuration | `{config}` |
-| trained on | {samples} pictures: faces (Labeled Faces in the Wild, cropped) and squares of photographs (BSDS500), three to two, true borders; {steps} steps of {batch} squares of {crop} pixels |
+| trained on | {samples} pictures: faces (Labeled Faces in the Wild, cropped) and squares of photographs (BSDS500, which is for non-commercial research), three to two, true borders; {steps} steps of {batch} squares of {crop} pixels |
 | degraded | `{settings}` |
 | validated on | {held} other pictures of the same folders |
 | optimiser | AdamW, learning rate {rate} falling with half a cosine, moving average of weights |
