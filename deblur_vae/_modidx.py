@@ -600,7 +600,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '', 'doc_host': '', 'git_url
                                     'deblur_vae.restore.Told.numbers': ('restore.html#told.numbers', 'deblur_vae/restore.py'),
                                     'deblur_vae.restore.Views': ('restore.html#views', 'deblur_vae/restore.py'),
                                     'deblur_vae.restore.Views.__init__': ('restore.html#views.__init__', 'deblur_vae/restore.py'),
-                                    'deblur_vae.restore.Views.side_filters': ('restore.html#views.side_filters', 'deblur_vae/restore.py'),
                                     'deblur_vae.restore.Views.views': ('restore.html#views.views', 'deblur_vae/restore.py'),
                                     'deblur_vae.restore.bank_filters': ('restore.html#bank_filters', 'deblur_vae/restore.py'),
                                     'deblur_vae.restore.beside': ('restore.html#beside', 'deblur_vae/restore.py'),

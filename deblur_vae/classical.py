@@ -1060,8 +1060,8 @@ class Restorer:
         return torch.stack([extension(colour.double(), n).float()
                             for extension, colour, n in zip(self.extensions, y, each)])
 
-    def filter(self, z: Tensor, doubts: Sequence[float]) -> list[Tensor]: # of frames
-        "The mean of the sharp frame for each of `doubts`, over all plausible blurs."
+    def filter(self, z: Tensor, doubts: Sequence) -> list[Tensor]: # of frames
+        "For each of `doubts`, or key of `filters`: the mean frame, over all plausible blurs."
         seen = torch.fft.rfft2(z)
         for doubt in set(doubts) - set(self.filters):
             filters = (one.share * wiener(*expected(one, self.frame), doubt)

@@ -13,7 +13,7 @@ __all__ = ['BESIDE', 'DOUBT', 'LEAST_SCALE', 'SEEN', 'FINE', 'COARSE', 'GREY_BAN
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
@@ -61,18 +61,12 @@ class Views(Restorer):
         super().__init__(size, scene, guided)
         self.sides = sides
 
-    @cached_property
-    def side_filters(self) -> list[Tensor]:
-        "Made when they are needed first."
-        return [wiener(*expected(side, self.frame), 1.0) for side in self.sides]
-
     def views(self, z: Tensor) -> Tensor: # frame, [3,H,W] → [4,3,H,W]
         "A narrower, the likeliest, a wider and a doubtful filter, in opponent colours."
-        seen = torch.fft.rfft2(z)
-        likely, doubtful = self.filter(z, [1.0, DOUBT])
-        less, more = (torch.fft.irfft2(seen * side, s=self.frame)
-                      for side in self.side_filters)
-        return torch.stack([less, likely, more, doubtful])
+        for name, side in zip(('narrower', 'wider'), self.sides):
+            if name not in self.filters:
+                self.filters[name] = wiener(*expected(side, self.frame), 1.0)
+        return torch.stack(self.filter(z, ['narrower', 1.0, 'wider', DOUBT]))
 
 # %% ../nbs/12_restore.ipynb #5ad2abb9
 LEAST_SCALE = 0.002
