@@ -6,19 +6,20 @@
 __all__ = ['OPPONENT', 'PIECE', 'ROUGH', 'DENSE', 'KINDS', 'SPECTRA', 'NODES', 'CHROMA', 'POPULATIONS', 'COMPONENTS',
            'LEAST_NOISE', 'MIDDLE', 'NOISE', 'NOISE_SPREAD', 'TILT_SPREAD', 'WIDENED', 'TRUST', 'SPREAD', 'FIRST_NOISE',
            'NOISE_RANGE', 'TILT_RANGE', 'STIFFNESS', 'LOOSE', 'GRID', 'KEPT', 'SEARCHED', 'CAUTION', 'CHOICE', 'ANGLES',
-           'FIXED', 'LARGEST_SIZE', 'HOPELESS', 'SIZES', 'DESERVED', 'NEAR', 'ALIKE', 'PLAUSIBLE', 'AVERAGED', 'LUMA',
-           'STEPS_50', 'TESTED', 'CERTAIN', 'TOO_MANY', 'FLAT', 'MARGIN', 'STEPS', 'MORE_STEPS', 'LARGEST', 'FORMS',
-           'PAD', 'RADIUS', 'AMOUNT', 'BALANCE', 'ITERATIONS', 'RIVALS', 'opponent', 'hann', 'periodogram', 'pieces',
-           'log_radius', 'angular', 'Cells', 'padded', 'gains', 'cells_of', 'Population', 'interpolate', 'Spectrum',
-           'grey_power', 'noise_power', 'Model', 'model_of', 'Evidence', 'compare', 'fisher_step', 'first_guess',
-           'fit_theta', 'curve_model', 'fit_population', 'fit_chroma', 'Candidate', 'geometric', 'directions', 'grid',
-           'nearby', 'grid_gains', 'Guess', 'best_of', 'shortlist', 'scored', 'moved', 'surprise_of', 'refined',
-           'contenders', 'resized', 'plausible', 'together', 'jpeg_steps', 'block_cosines', 'block_coefficients',
-           'jpeg_quality', 'lost', 'Blur', 'described', 'checked', 'evidence', 'spectrum_of', 'estimate_blur', 'Scene',
-           'colour_level', 'scene_of', 'noises', 'axis_powers', 'geometric_powers', 'toeplitz_eigh', 'Axis',
-           'SeparableField', 'Extension', 'conjugate_gradients', 'start_of', 'frame_of', 'expected', 'wiener',
-           'Restorer', 'extensions_of', 'filtered', 'deconvolve', 'is_product', 'kernel_of_text', 'kernel_picture',
-           'parse_kernel', 'check_kernel', 'known_blur', 'plane_by_plane', 'unsharp', 'skimage_wiener', 'lucy']
+           'FIXED', 'LARGEST_SIZE', 'HOPELESS', 'SPARED', 'FINEST', 'ROUNDS', 'SIZES', 'DESERVED', 'NEAR', 'ALIKE',
+           'PLAUSIBLE', 'AVERAGED', 'LUMA', 'STEPS_50', 'TESTED', 'CERTAIN', 'TOO_MANY', 'FLAT', 'MARGIN', 'STEPS',
+           'ENOUGH', 'LARGEST', 'FORMS', 'PAD', 'RADIUS', 'AMOUNT', 'BALANCE', 'ITERATIONS', 'RIVALS', 'opponent',
+           'hann', 'periodogram', 'pieces', 'log_radius', 'angular', 'Cells', 'padded', 'gains', 'cells_of',
+           'Population', 'interpolate', 'Spectrum', 'grey_power', 'noise_power', 'Model', 'model_of', 'Evidence',
+           'compare', 'fisher_step', 'first_guess', 'fit_theta', 'curve_model', 'fit_population', 'fit_chroma',
+           'Candidate', 'geometric', 'directions', 'grid', 'nearby', 'grid_gains', 'Guess', 'best_of', 'shortlist',
+           'scored', 'moved', 'surprise_of', 'refined', 'contenders', 'resized', 'plausible', 'together', 'jpeg_steps',
+           'block_cosines', 'block_coefficients', 'jpeg_quality', 'lost', 'Blur', 'described', 'checked', 'evidence',
+           'spectrum_of', 'estimate_blur', 'Scene', 'colour_level', 'scene_of', 'noises', 'axis_powers',
+           'geometric_powers', 'toeplitz_eigh', 'Axis', 'SeparableField', 'Extension', 'conjugate_gradients',
+           'start_of', 'frame_of', 'expected', 'wiener', 'Restorer', 'extensions_of', 'filtered', 'deconvolve',
+           'is_product', 'kernel_of_text', 'kernel_picture', 'parse_kernel', 'check_kernel', 'known_blur',
+           'plane_by_plane', 'unsharp', 'skimage_wiener', 'lucy']
 
 # %% ../nbs/11_classical.ipynb #649d69d4
 import math
@@ -526,17 +527,21 @@ def moved(c: Candidate, step: float) -> list[Candidate]:
 def surprise_of(guess: Guess) -> float: return guess.surprise
 
 
-HOPELESS = 25.0  # nats from the likeliest, after two rounds
+HOPELESS, SPARED = 25.0, 3  # nats from the likeliest; guesses that go on in any case
+FINEST, ROUNDS = 1 / 64, 24  # smallest step, and most rounds, of the search
 
 
-def refined(guesses: list[Guess], seen: Evidence, rounds: int = 7) -> list[Guess]:
-    "Pattern search from each guess."
+def refined(guesses: list[Guess], seen: Evidence) -> list[Guess]:
+    "Pattern search from each guess; after two rounds, from the hopeful ones."
     guesses, sizes, limit = list(guesses), [1.0] * len(guesses), math.inf
-    for turn in range(rounds):
-        if turn == 2: limit = min(map(surprise_of, guesses)) + HOPELESS
-        near = [moved(g.candidate, size) if g.surprise < limit else []
+    for turn in range(ROUNDS):
+        if turn > 1:
+            ranked = sorted(map(surprise_of, guesses))
+            limit = max(ranked[0] + HOPELESS, ranked[:SPARED][-1])
+        near = [moved(g.candidate, size) if g.surprise <= limit and size >= FINEST else []
                 for g, size in zip(guesses, sizes)]
         tried = [(g.kind, c) for g, some in zip(guesses, near) for c in some]
+        if not tried: break
         answers = iter(scored(tried, seen, 4))
         for i, some in enumerate(near):
             best = min(islice(answers, len(some)), key=surprise_of, default=guesses[i])
@@ -896,15 +901,21 @@ def toeplitz_eigh(t: Tensor) -> tuple[Tensor, Tensor]: # values [n], vectors [n,
 
 
 class Axis:
-    """Covariance K along one axis of the frame, float64. Its first `size` places are
-    seen (s), the others are margin (o); K_ss = QΛQᵀ."""
-    def __init__(self, power: Tensor, size: int): # [n], of which K is the transform
+    """Covariance K along one axis of the frame. Its first `size` places are seen (s),
+    the others are margin (o); K_ss = QΛQᵀ."""
+    def __init__(
+        self,
+        power: Tensor, # [n], of which K is the transform
+        size: int,
+        dtype: torch.dtype = torch.float64, # of all but the eigenvectors' computation
+    ):
         i = torch.arange(len(power))
-        self.all = torch.fft.ifft(power).real[(i[:, None] - i) % len(i)] # K, [n,n]
+        whole = torch.fft.ifft(power.double()).real[(i[:, None] - i) % len(i)]
+        values, vectors = toeplitz_eigh(whole[:size, :size])
+        self.all = whole.to(dtype) # K, [n,n]
         self.seen = self.all[:size, :size] # K_ss
         self.beside = self.all[size:, size:] # K_oo
-        values, self.vectors = toeplitz_eigh(self.seen)
-        self.values = values.clamp(min=0)
+        self.values, self.vectors = values.clamp(min=0).to(dtype), vectors.to(dtype)
         self.near = self.vectors * self.values # K_ss Q
         self.beyond = self.all[size:, :size] @ self.vectors # K_os Q
         self.across = torch.cat([self.near, self.beyond]) # [n,size]
@@ -950,7 +961,7 @@ class Extension:
         guide: SeparableField | None = None, # the preconditioner, if it is another
     ):
         self.field, self.guide = field, guide or field
-        self.precision = 1 / power.double()
+        self.precision = (1 / power.double()).to(field.variance.dtype)
         self.h, self.w = field.variance.shape
         self.frame = len(field.y.all), len(field.x.all)
 
@@ -976,12 +987,20 @@ class Extension:
         u = torch.fft.irfft2(torch.fft.rfft2(z).mul_(self.precision), s=self.frame)
         return self.flat(u[self.h:], u[:self.h, self.w:])
 
-    def __call__(self, y: Tensor, steps: int) -> Tensor: # float64 [h,w] → frame
-        "`y` with the conditional mean of its margin; 0 steps: the separable field's."
-        return conjugate_gradients(self, y, steps)
+    def __call__(self, y: Tensor, steps: int, enough: float = 0.0) -> Tensor:
+        """`y`, [h,w], in a frame with the conditional mean of its margin.
+
+        0 steps: that of the separable field. It ends early where what is left to gain is
+        below `enough` nats for each pixel of the margin."""
+        return conjugate_gradients(self, y, steps, enough)
 
 # %% ../nbs/11_classical.ipynb #3d63c62b
-def conjugate_gradients(e: Extension, y: Tensor, steps: int) -> Tensor: # [height,width]
+def conjugate_gradients(
+    e: Extension,
+    y: Tensor, # [h,w]
+    steps: int, # at most
+    enough: float, # nats for each pixel of the margin
+) -> Tensor: # [height,width]
     "P_oo z_o = −P_os y, from a separable field's answer and preconditioned by one."
     z = start_of(e, y)
     if not steps: return e.framed(y, z)
@@ -989,12 +1008,13 @@ def conjugate_gradients(e: Extension, y: Tensor, steps: int) -> Tensor: # [heigh
     step = direction = e.flat(*e.guide.covariance(*e.blocks(residual)))
     size = residual @ step
     for _ in range(steps):
+        if size < 2 * enough * len(z): break
         pushed = e.weighed(e.framed(0.0, direction))
-        length = size / (direction @ pushed).clamp(min=1e-300)
+        length = size / (direction @ pushed).clamp(min=1e-30)
         z, residual = z + length * direction, residual - length * pushed
         step, before = e.flat(*e.guide.covariance(*e.blocks(residual))), size
         size = residual @ step
-        direction = step + size / before.clamp(min=1e-300) * direction
+        direction = step + size / before.clamp(min=1e-30) * direction
     return e.framed(y, z)
 
 
@@ -1012,7 +1032,8 @@ def start_of(e: Extension, y: Tensor) -> Tensor: # a margin, flat
 
 # %% ../nbs/11_classical.ipynb #d237d9b7
 MARGIN = 32  # pixels
-STEPS, MORE_STEPS = 8, 24  # of conjugate gradients; more for what is no product
+STEPS = 32  # of conjugate gradients, at most
+ENOUGH = 0.0005  # nats for each pixel of the margin, at which they end
 
 
 def frame_of(height: int, width: int, kernel: Tensor) -> tuple[int, int]:
@@ -1052,13 +1073,15 @@ class Restorer:
         "One for each colour, made when they are needed first."
         return extensions_of(self)
 
-    def extend(self, y: Tensor, steps: int) -> Tensor: # [3,h,w] → [3,height,width]
-        """Opponent colours without their means, in the corner of their frame.
-
-        Differences of colour are faint and smooth: they get a quarter of the steps."""
-        each = steps, -(-steps // 4), -(-steps // 4)
-        return torch.stack([extension(colour.double(), n).float()
-                            for extension, colour, n in zip(self.extensions, y, each)])
+    def extend(
+        self,
+        y: Tensor, # opponent colours without their means, [3,h,w]
+        steps: int = STEPS, # see `Extension`
+        enough: float = ENOUGH,
+    ) -> Tensor: # [3,height,width]
+        "The picture in the corner of its frame, with what the margin is likely to hold."
+        return torch.stack([extension(colour, steps, enough)
+                            for extension, colour in zip(self.extensions, y)])
 
     def filter(self, z: Tensor, doubts: Sequence) -> list[Tensor]: # of frames
         "For each of `doubts`, or key of `filters`: the mean frame, over all plausible blurs."
@@ -1080,7 +1103,8 @@ def extensions_of(restorer: Restorer) -> list[Extension]:
         noise += lost(spectrum.quality, *torch.full((2, 1), 0.1)).item()
 
     def field(powers: tuple[Tensor, Tensor]) -> SeparableField:
-        return SeparableField(*map(Axis, powers, size), noise)
+        axes = (Axis(power, n, torch.float32) for power, n in zip(powers, size))
+        return SeparableField(*axes, noise)
 
     fields = [field(powers) for powers in zip(*axis_powers(scene, frame))]
     guides = [restorer.guided and field(geometric_powers(p, frame)) for p in power]
@@ -1092,7 +1116,7 @@ def filtered(
     x: Tensor, # [3,H,W] in [0,1]
     scene: Scene, # of `scene_of`
     doubts: Sequence[float] = (1.0,), # factors on the noise; above 1, less comes back
-    steps: int = STEPS, # of conjugate gradients; 0: as if covariance were a product
+    steps: int = STEPS, # of conjugate gradients, at most; 0: as if covariance were a product
     keep: int = 0, # pixels around the picture that are returned too, up to `MARGIN`
     guided: bool = False, # see `Restorer`
 ) -> list[Tensor]: # [3,H+2·keep,W+2·keep] each, not clipped, on the CPU
@@ -1113,11 +1137,9 @@ def deconvolve(
     x: Tensor, # [3,H,W] in [0,1]
     blur: Blur, # of `estimate_blur` or `known_blur`
     doubt: float = 1.0, # factor on the noise; above 1, less comes back
-    steps: int | None = None, # default: `STEPS`, or `MORE_STEPS` with a guide
+    steps: int = STEPS, # of conjugate gradients, at most
 ) -> Tensor: # [3,H,W] in [0,1], type and device of `x`
     """`x` without its blur: extended beyond its border, then filtered.
-
-    Kernels that are no product are guided, see `Restorer`, and get more steps.
 
     The time grows with the cube of the longer side: cut a large picture into tiles, or
     leave it to `enhance`.
@@ -1125,7 +1147,6 @@ def deconvolve(
     >>> sharper = deconvolve(x, estimate_blur(x))
     """
     guided = not is_product(blur.kernel)
-    if steps is None: steps = MORE_STEPS if guided else STEPS
     sharper = filtered(x, scene_of(x, blur), (doubt,), steps, guided=guided)[1]
     return sharper.clamp(0, 1).to(x)
 

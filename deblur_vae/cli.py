@@ -145,8 +145,8 @@ def add_enhancing(commands) -> None:
     enhance = commands.add_parser('enhance', help='sharpen pictures of your own', epilog='A name that begins with a dash: write ./-NAME, or -- before it.')
     enhance.add_argument('pictures', nargs='+', metavar='PICTURE', help='files, folders or patterns')
     enhance.add_argument('-o', '--out', metavar='OUT', help='file or folder for the result (default: NAME-enhanced beside each picture)')
-    enhance.add_argument('--method', choices=('restore', 'classical', 'vae'), default='restore',
-                         help='restore: filter and network (default); classical: the filter alone; vae: the network of the page')
+    enhance.add_argument('--method', choices=('restore', 'classical'), default='restore',
+                         help='restore: filter and network (default); classical: the filter alone')
     enhance.add_argument('--kernel', metavar='BLUR', help='the blur, if it is known: gaussian:2.0, disc:3, motion:9@30 (length, angle in degrees), '
                          'turned:3,1.5@30, or a picture of it (default: found)')
     enhance.add_argument('--region', action='append', default=[], metavar='X,Y,W,H', help='touch this part only, in pixels; may be repeated')
@@ -160,10 +160,9 @@ def add_enhancing(commands) -> None:
     enhance.add_argument('--device', help='cpu, cuda, mps … (default: the best there is)')
     enhance.set_defaults(run='enhancing.run_enhance')
 
-    export = commands.add_parser('export', help='write the network vae for other programs')
+    export = commands.add_parser('export', help='write the network for other programs')
     export.add_argument('--onnx', required=True, metavar='FILE', help='where the ONNX file goes')
-    export.add_argument('--tile', type=positive, default=256, metavar='N', help='side in pixels of the pictures that it takes (default: 256)')
-    export.add_argument('--weights', metavar='FILE', help='of method vae (default: those that come with the package)')
+    export.add_argument('--weights', metavar='FILE', help='of the network, instead of those that come with the package')
     export.set_defaults(run='enhancing.run_export')
 
 # %% ../nbs/99_cli.ipynb #f7b585f2

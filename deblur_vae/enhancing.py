@@ -21,7 +21,7 @@ from .enhance import enhance_pixels
 from .files import enhance_files, find_pictures, out_path, read_image
 from .model import load_model
 from .onnx import export_onnx
-from .restore import EnhanceVAE, pretrained
+from .restore import RestoreNet, pretrained
 
 # %% ../nbs/97_enhancing.ipynb #b8b0b264
 def choose_device(name: str | None) -> torch.device:
@@ -63,6 +63,6 @@ def run_enhance(args: argparse.Namespace) -> int: # exit code: 2 if the only pic
 
 def run_export(args: argparse.Namespace) -> None:
     "`deblur-vae export`"
-    model = load_model(args.weights, 'cpu', (EnhanceVAE,)) if args.weights else pretrained('vae')
-    path = export_onnx(model, args.onnx, args.tile)
-    print(f'{path}: {path.stat().st_size / 1e6:.1f} MB, pictures of {args.tile}×{args.tile}, equal to PyTorch within 0.001')
+    model = load_model(args.weights, 'cpu', (RestoreNet,)) if args.weights else pretrained()
+    path = export_onnx(model, args.onnx)
+    print(f'{path}: {path.stat().st_size / 1e6:.1f} MB, equal to PyTorch within 0.001')

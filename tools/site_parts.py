@@ -27,11 +27,8 @@ WEB, NBS = ROOT / 'tools' / 'web', ROOT / 'nbs'
 SLIDER, ORT = 'img-comparison-slider/dist', 'onnxruntime-web/dist'
 VENDORED = {  # folder in nbs/vendor → files of the package
     'img-comparison-slider': (SLIDER, ('index.js', 'styles.css')),
-    'ort': (ORT, ('ort.wasm.bundle.min.mjs', 'ort-wasm-simd-threaded.wasm',
-                  'ort.jspi.bundle.min.mjs', 'ort-wasm-simd-threaded.jspi.wasm')),
+    'ort': (ORT, ('ort.wasm.bundle.min.mjs', 'ort-wasm-simd-threaded.wasm')),
 }
-# With these the page gives what `enhance(…, method='vae')` gives with its own tiles of 640, to 2 of 255 levels.
-TILE, OVERLAP = 384, 128
 
 
 def stop(message: str) -> None:
@@ -82,17 +79,23 @@ def vendor(folder: Path) -> None:
 
 
 def model(folder: Path) -> None:
-    "The network as ONNX, and what a page has to know before it fetches it, into `folder`."
-    file = folder / 'vae.onnx'
-    command = [sys.executable, '-m', 'deblur_vae.cli', 'export', '--onnx', str(file), '--tile', str(TILE)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
-    if done.returncode: stop('the network could not be exported: ' + ' '.join(done.stderr.split())[-300:])
-    content = file.read_bytes()
-    wasm = {kind: (NBS / 'vendor' / 'ort' / f'ort-wasm-simd-threaded{infix}.wasm').stat().st_size
-            for kind, infix in (('wasm', ''), ('webgpu', '.jspi'))}
-    about = dict(file=file.name, bytes=len(content), sha256=digest(content), tile=TILE, overlap=OVERLAP,
-                 version=version('deblur_vae'), runtime=wasm)
-    (folder / 'model.json').write_text(json.dumps(about, indent=1) + '\n')
+    """What the page computes with: the network as ONNX; the gains of the blurs that the
+    search begins with, float32; and, in `model.json`, sizes and spectra."""
+    from deblur_vae.classical import CHROMA, GRID, NODES, POPULATIONS, grid_gains
+    from deblur_vae.onnx import export_onnx
+    from deblur_vae.restore import pretrained
+
+    export_onnx(pretrained(), folder / 'restore.onnx')
+    (folder / 'grid.bin').write_bytes(grid_gains().numpy().astype('<f4').tobytes())
+    files = [dict(file=path.name, bytes=path.stat().st_size, sha256=digest(path.read_bytes()))
+             for path in (folder / 'restore.onnx', folder / 'grid.bin')]
+    runtime = NBS / 'vendor' / 'ort' / 'ort-wasm-simd-threaded.wasm'
+    kinds = [{part: value.tolist() for part, value in population._asdict().items()}
+             for population in POPULATIONS]
+    spectra = dict(nodes=NODES.tolist(), chroma=CHROMA.tolist(), kinds=kinds)
+    about = dict(files=files, runtime=runtime.stat().st_size, version=version('deblur_vae'),
+                 spectra=spectra, grid=[[c.family, c.parameters] for c in GRID])
+    (folder / 'model.json').write_text(json.dumps(about) + '\n')
 
 
 def samples(folder: Path) -> None:
@@ -112,11 +115,12 @@ def samples(folder: Path) -> None:
 def assemble() -> None:
     "All parts, in the order in which they need each other."
     package, lock = ROOT / 'deblur_vae', (WEB / 'package-lock.json').read_bytes()
-    code = [(package / f'{name}.py').read_bytes() for name in ('enhance', 'onnx', 'classical', 'model')]
-    weights = (package / 'weights' / 'vae.safetensors').read_bytes()
+    code = [(package / f'{name}.py').read_bytes() for name in ('camera', 'classical', 'restore', 'onnx')]
+    weights = [(package / 'weights' / f'{name}.safetensors').read_bytes()
+               for name in ('restore', 'spectra')]
     parts = (
         ('vendor', vendor, [lock, repr(VENDORED).encode(), (WEB / 'LICENSES.txt').read_bytes()]),
-        ('enhance/model', model, [weights, lock, *code, bytes((TILE // 16, OVERLAP // 16))]),
+        ('enhance/model', model, [*weights, lock, *code]),
         ('enhance/samples', samples, [(package / 'portraits.py').read_bytes()]),
     )
     for name, fill, sources in parts:

@@ -43,7 +43,7 @@ def scene(rng: np.random.Generator, faces: list[Path], photos: list[Path]) -> Te
 def views_of(x: Tensor, blur: Blur) -> Tensor: # [5,3,H+16,W+16] in RGB
     "The picture, extended, and the answers of four filters, as `enhance` shows them to the network."
     sharpener = Sharpener(x, blur, RestoreNet())
-    window, z, mean = sharpener.extended(x, border=True)
+    window, z, mean = sharpener.extended(x)
     return sharpener.shown(window, z, mean)
 
 

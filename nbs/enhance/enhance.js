@@ -152,26 +152,46 @@ function quality(blurred, enhanced) {
   return `blurred ${blurred.toFixed(2)} dB, enhanced ${enhanced.toFixed(2)} dB (${change})`;
 }
 
+const UNDONE = {
+  small: 'it is too small to tell whether it is blurred',
+  flat: 'it shows nothing but one colour',
+  sharp: 'no blur was found',
+  mild: 'the blur that was found is too slight',
+  wide: 'the blur that was found is too wide: it has left nothing to bring back',
+  uneven: 'no one blur fits all of it',
+};
+
+/** What was found and done, in words. */
+function outcome({ gain, found, reason }) {
+  const blur = found ? ` Found: ${found}.` : '';
+  const nothing = `Nothing was changed, since ${UNDONE[reason]}.`;
+  if (reason) return reason === 'sharp' || reason === 'flat' ? nothing : nothing + blur;
+  return `Enhanced.${blur}`
+    + (gain ? ` PSNR to the sharp picture: ${quality(...gain)}.` : '');
+}
+
 const heard = {
   blur: () => progress('Blurring …'),
+  estimate: () => progress('Looking for the blur …'),
   load({ done, total }) {
     progress(`Fetching the network: ${megabytes(done)} of ${megabytes(total)} MB`, done / total);
     if (done === total) progress('Preparing the network …');
   },
   tiles({ done, total }) {
+    if (total === 1) return progress('Sharpening …');
     progress(`Part ${done} of ${total}${remaining(done, total)}`, done / total);
     const quarter = Math.floor(4 * done / total);
     if (quarter < 4 && quarter > Math.floor(4 * (done - 1) / total)) say(`${25 * quarter} per cent done.`);
   },
   write: () => progress('Writing the picture …', 1),
-  async done({ before, after, gain, where }) {
+  async done({ before, after, ...rest }) {
     await Promise.all([show(part.before, before), show(part.after, after)]);
     const { width, height } = region.value ?? chosen.size;
     part.result.style.setProperty('--wide', `${Math.max(width, 576)}px`);
     part.result.style.setProperty('--ratio', width / height);
     part.slider.value = 50;
     enter('done');
-    say(`Enhanced on your ${where}.${gain ? ` PSNR to the sharp picture: ${quality(...gain)}.` : ''}`);
+    say(outcome(rest));
   },
   failed({ sentence }) {
     part.save.disabled = false;

@@ -1,8 +1,13 @@
-// The arithmetic of deblur_vae/enhance.py and of gaussian_blur in deblur_vae/data.py, for RGBA pictures of 8 bits.
+// Images of 8 bits, { data: RGBA, width, height }: pieces, tiles, blur, differences.
 
-const MULTIPLE = 16;
+const MULTIPLE = 8; // of which sides and starts of tiles are, as are blocks of JPEG
+const LEAST = 32; // pixels that a tile has at least
 
-/** Where tiles of one size start, spread evenly over an axis of `length`, a multiple of 16. */
+/** Whole numbers from `start` on, below `stop`. */
+export const range = (start, stop) =>
+  Array.from({ length: stop - start }, (_, i) => start + i);
+
+/** Where tiles of one size start, spread evenly over an axis, a multiple of 8 long. */
 export function tileStarts(length, tile, overlap) {
   if (length <= tile) return [0];
   const count = Math.ceil((length - overlap) / (tile - overlap));
@@ -22,52 +27,58 @@ export function mirrored(start, stop, length) {
 /** Weight of each pixel of each tile along one axis; they add up to 1 everywhere. */
 export function tileWeights(starts, tile, overlap) {
   const width = Math.max(overlap / 4, 1e-6);
-  const cuts = [-Infinity, ...starts.slice(1).map((b, i) => (starts[i] + tile + b) / 2), Infinity];
+  const inner = starts.slice(1).map((b, i) => (starts[i] + tile + b) / 2);
+  const cuts = [-Infinity, ...inner, Infinity];
   const ramp = (x, cut) => Math.min(1, Math.max(0, (x - cut) / width + 0.5));
   return starts.map((start, i) => Float32Array.from({ length: tile }, (_, t) =>
     ramp(start + t + 0.5, cuts[i]) - ramp(start + t + 0.5, cuts[i + 1])));
 }
 
-/** The part of a picture that a region needs to be restored well: a margin around it, and no less than a tile. */
+/** The part of a picture that a region needs to be restored well: a margin around it,
+ * and no less than a tile; from a multiple of 8 on. */
 export function surroundings(region, size, tile, margin) {
   const along = (start, length, whole) => {
     const wanted = Math.min(whole, Math.max(tile, length + 2 * margin));
-    const first = Math.min(Math.max(0, start - Math.floor((wanted - length) / 2)), whole - wanted);
-    return [first, wanted];
+    const middle = Math.max(0, start - Math.floor((wanted - length) / 2));
+    const first = Math.min(middle, whole - wanted), from = first - first % MULTIPLE;
+    return [from, Math.min(whole, first + wanted) - from];
   };
   const [x, width] = along(region.x, region.width, size.width);
   const [y, height] = along(region.y, region.height, size.height);
   return { x, y, width, height };
 }
 
-/** One tile as the network wants it: three planes of numbers from 0 to 1. */
-function planes(image, rows, columns) {
-  const area = rows.length * columns.length, out = new Float32Array(3 * area);
+/** Some rows and columns of an image as a picture, three planes from 0 to 1. */
+export function pieceOf(image, rows, columns) {
+  const height = rows.length, width = columns.length;
+  const planes = [0, 1, 2].map(() => new Float32Array(height * width));
+  const [r, g, b] = planes;
   let at = 0;
   for (const y of rows) {
     for (const x of columns) {
       const from = 4 * (y * image.width + x);
-      for (let c = 0; c < 3; c++) out[c * area + at] = image.data[from + c] / 255;
-      at++;
+      r[at] = image.data[from] / 255;
+      g[at] = image.data[from + 1] / 255;
+      b[at++] = image.data[from + 2] / 255;
     }
   }
-  return out;
+  return { planes, height, width };
 }
 
 /** Adds the planes of a restored tile to the band of rows in which it lies. */
-function addTile(band, bandWidth, x, restored, down, across) {
-  const tile = down.length, area = tile * tile;
-  for (let r = 0; r < tile; r++) {
-    for (let q = 0; q < tile; q++) {
-      const weight = down[r] * across[q], to = 3 * (r * bandWidth + x + q), from = r * tile + q;
-      if (weight) for (let c = 0; c < 3; c++) band[to + c] += weight * restored[c * area + from];
+function addTile(band, bandWidth, x, planes, down, across) {
+  for (let r = 0, from = 0; r < down.length; r++) {
+    for (let q = 0; q < across.length; q++, from++) {
+      const weight = down[r] * across[q], to = 3 * (r * bandWidth + x + q);
+      if (weight) for (let c = 0; c < 3; c++) band[to + c] += weight * planes[c][from];
     }
   }
 }
 
+const level = v => Math.floor(Math.min(1, Math.max(0, v)) * 255 + 0.5);
+
 /** Rounds finished rows of the band into the picture, half up; its opacity stays. */
 function writeRows(image, band, bandWidth, top, count) {
-  const level = v => Math.floor(Math.min(1, Math.max(0, v)) * 255 + 0.5);
   for (let r = 0; r < Math.min(count, image.height - top); r++) {
     for (let x = 0; x < image.width; x++) {
       const from = 3 * (r * bandWidth + x), to = 4 * ((top + r) * image.width + x);
@@ -76,50 +87,60 @@ function writeRows(image, band, bandWidth, top, count) {
   }
 }
 
-/** How many tiles a picture of that size takes. */
-export function countTiles({ width, height }, tile, overlap) {
-  const count = size => tileStarts(padded(size, tile), tile, overlap).length;
-  return count(width) * count(height);
+/** An image with other colours, three planes from 0 to 1; its opacity stays. */
+export function rounded(image, planes) {
+  const data = new Uint8ClampedArray(image.data);
+  planes.forEach((plane, c) => {
+    for (let i = 0; i < plane.length; i++) data[4 * i + c] = level(plane[i]);
+  });
+  return { data, width: image.width, height: image.height };
 }
 
-function padded(size, tile) {
-  return Math.max(Math.ceil(size / MULTIPLE) * MULTIPLE, tile);
-}
-
-/** `restore` (planes → planes, possibly a promise) on overlapping tiles that fade into each other; a new picture. */
+/**
+ * A new image: `restore(piece, border)` → three planes on overlapping tiles that fade
+ * into each other. `border`: does the tile end where the picture does?
+ */
 export async function tiled(restore, image, tile, overlap, progress) {
-  const [spanY, spanX] = [padded(image.height, tile), padded(image.width, tile)];
-  const ys = tileStarts(spanY, tile, overlap), xs = tileStarts(spanX, tile, overlap);
-  const down = tileWeights(ys, tile, overlap), across = tileWeights(xs, tile, overlap);
-  const out = new ImageData(new Uint8ClampedArray(image.data), image.width, image.height);
-  const band = new Float32Array(tile * spanX * 3);
+  const spans = [image.height, image.width].map(n =>
+    Math.max(Math.ceil(n / MULTIPLE) * MULTIPLE, LEAST));
+  const [h, w] = spans.map(span => Math.min(span, tile));
+  const [ys, xs] = spans.map(span => tileStarts(span, tile, overlap));
+  const down = tileWeights(ys, h, overlap), across = tileWeights(xs, w, overlap);
+  const { width, height } = image, data = new Uint8ClampedArray(image.data);
+  const out = { data, width, height }, band = new Float32Array(h * spans[1] * 3);
+  const atEnd = (i, all) => i === 0 || i === all.length - 1;
+  progress(0, ys.length * xs.length);
   for (const [i, y] of ys.entries()) {
-    const rows = mirrored(y, y + tile, image.height);
+    const rows = mirrored(y, y + h, height);
     for (const [j, x] of xs.entries()) {
-      const restored = await restore(planes(image, rows, mirrored(x, x + tile, image.width)));
-      addTile(band, spanX, x, restored, down[i], across[j]);
+      const piece = pieceOf(image, rows, mirrored(x, x + w, width));
+      const planes = await restore(piece, atEnd(i, ys) || atEnd(j, xs));
+      addTile(band, spans[1], x, planes, down[i], across[j]);
       progress(i * xs.length + j + 1, ys.length * xs.length);
     }
-    const done = (i + 1 < ys.length ? ys[i + 1] : spanY) - y;
-    writeRows(out, band, spanX, y, done);
-    band.copyWithin(0, done * spanX * 3);
-    band.fill(0, band.length - done * spanX * 3);
+    const done = (i + 1 < ys.length ? ys[i + 1] : spans[0]) - y;
+    writeRows(out, band, spans[1], y, done);
+    band.copyWithin(0, done * spans[1] * 3);
+    band.fill(0, band.length - done * spans[1] * 3);
   }
   return out;
 }
 
 /** A Gaussian of σ `sigma` pixels, cut to `taps` and normalised. */
 export function gaussianKernel(taps, sigma) {
-  const weights = Float64Array.from({ length: taps }, (_, i) => Math.exp(-0.5 * ((i - (taps - 1) / 2) / sigma) ** 2));
+  const weights = Float64Array.from({ length: taps }, (_, i) =>
+    Math.exp(-0.5 * ((i - (taps - 1) / 2) / sigma) ** 2));
   const sum = weights.reduce((a, b) => a + b);
   return weights.map(w => w / sum);
 }
 
-/** The picture under that blur, reflected at its borders and rounded to 8 bits; its opacity stays. */
+/** The picture under that blur, reflected at its borders; its opacity stays. */
 export function blurred(image, taps, sigma) {
-  const { width, height, data } = image, kernel = gaussianKernel(taps, sigma), r = (taps - 1) / 2;
-  const out = new ImageData(new Uint8ClampedArray(data), width, height);
-  const columns = mirrored(-r, width + r, width), rows = mirrored(-r, height + r, height);
+  const { width, height, data } = image, r = (taps - 1) / 2;
+  const kernel = gaussianKernel(taps, sigma);
+  const out = { data: new Uint8ClampedArray(data), width, height };
+  const columns = mirrored(-r, width + r, width);
+  const rows = mirrored(-r, height + r, height);
   const line = new Float32Array(3 * (width + 2 * r)), stride = 3 * width;
   const ring = Array.from({ length: taps }, () => new Float32Array(stride));
   const across = (y, into) => {
@@ -149,7 +170,7 @@ export function blurred(image, taps, sigma) {
 /** The part of a picture in a box; the picture itself where that is all of it. */
 export function cropped(image, { x, y, width, height }) {
   if (width === image.width && height === image.height) return image;
-  const out = new ImageData(width, height);
+  const out = { data: new Uint8ClampedArray(4 * width * height), width, height };
   for (let r = 0; r < height; r++) {
     const from = 4 * ((y + r) * image.width + x);
     out.data.set(image.data.subarray(from, from + 4 * width), 4 * r * width);
@@ -160,7 +181,8 @@ export function cropped(image, { x, y, width, height }) {
 /** Puts `part` into `image`, its corner at (x, y). */
 export function paste(image, part, x, y) {
   for (let r = 0; r < part.height; r++) {
-    image.data.set(part.data.subarray(4 * r * part.width, 4 * (r + 1) * part.width), 4 * ((y + r) * image.width + x));
+    const row = part.data.subarray(4 * r * part.width, 4 * (r + 1) * part.width);
+    image.data.set(row, 4 * ((y + r) * image.width + x));
   }
 }
 
@@ -173,7 +195,7 @@ export function psnr(a, b) {
   return 10 * Math.log10(255 ** 2 * 0.75 * a.data.length / sum);
 }
 
-/** Makes grey what was grey before: the three colours of each pixel of `image` become their mean. */
+/** Makes grey what was grey before: the colours of each pixel become their mean. */
 export function makeGrey(image) {
   for (let i = 0; i < image.data.length; i += 4) {
     const mean = (image.data[i] + image.data[i + 1] + image.data[i + 2]) / 3;
@@ -183,6 +205,8 @@ export function makeGrey(image) {
 
 /** Whether a picture has no colour at all. */
 export function isGrey({ data }) {
-  for (let i = 0; i < data.length; i += 4) if (data[i] !== data[i + 1] || data[i] !== data[i + 2]) return false;
+  for (let i = 0; i < data.length; i += 4) {
+    if (data[i] !== data[i + 1] || data[i] !== data[i + 2]) return false;
+  }
   return true;
 }

@@ -1,12 +1,23 @@
 // One picture after the other, away from the page.
-// A message to it is { file, region?, blur?: { taps, sigma } }, or { save: true } for the last result.
+// A message to it is { file, region?, blur?: { taps, sigma } }, or { save: true } for
+// the last result.
 
+import { prepared, summary } from './estimate.js';
 import { Told, load } from './runtime.js';
-import { blurred, cropped, isGrey, makeGrey, paste, psnr, surroundings, tiled } from './tiles.js';
+import { TILE, sharpen } from './sharpen.js';
+import {
+  blurred, cropped, isGrey, makeGrey, paste, psnr, surroundings,
+} from './tiles.js';
 
-const MARGIN = 64; // pixels around a region that the network is shown as well
+const MARGIN = 64; // pixels around a region that are looked at as well
+const UNDECODED = 'The picture cannot be decoded: its file is damaged, or the memory '
+  + 'of this device is not enough for it.';
+const TOO_LARGE = 'The memory of this device is not enough for that: choose a smaller '
+  + 'region, or close other pages.';
+const TOO_OLD = 'This browser cannot run the network: it has no WebAssembly, or too '
+  + 'old a one.';
 
-let network, result;
+let model, result;
 
 const tell = message => postMessage(message);
 
@@ -14,9 +25,10 @@ const tell = message => postMessage(message);
 async function decode(file) {
   let bitmap;
   try {
-    bitmap = await createImageBitmap(file, { imageOrientation: 'from-image', premultiplyAlpha: 'none' });
+    const options = { imageOrientation: 'from-image', premultiplyAlpha: 'none' };
+    bitmap = await createImageBitmap(file, options);
   } catch {
-    throw new Told('The picture cannot be decoded: its file is damaged, or the memory of this device is not enough for it.');
+    throw new Told(UNDECODED);
   }
   const { width, height } = bitmap;
   const surface = drawable(width, height);
@@ -25,29 +37,40 @@ async function decode(file) {
   return surface.getImageData(0, 0, width, height);
 }
 
-/** Something of that size to draw on. Safari gives one that stays empty where it is too large. */
+/** Something of that size to draw on. Too large a one stays empty in Safari. */
 function drawable(width, height) {
-  const surface = new OffscreenCanvas(width, height).getContext('2d', { willReadFrequently: true });
+  const canvas = new OffscreenCanvas(width, height);
+  const surface = canvas.getContext('2d', { willReadFrequently: true });
   surface?.fillRect(0, 0, 1, 1);
-  if (!surface?.getImageData(0, 0, 1, 1).data[3]) throw new RangeError('no memory for the picture');
+  const there = surface?.getImageData(0, 0, 1, 1).data[3];
+  if (!there) throw new RangeError('no memory for the picture');
   surface.clearRect(0, 0, 1, 1);
   return surface;
 }
 
-async function encode(image) {
-  const canvas = new OffscreenCanvas(image.width, image.height);
-  canvas.getContext('2d').putImageData(image, 0, 0);
+/** A PNG file of an image. */
+async function encode({ data, width, height }) {
+  const canvas = new OffscreenCanvas(width, height);
+  canvas.getContext('2d').putImageData(new ImageData(data, width, height), 0, 0);
   return canvas.convertToBlob({ type: 'image/png' });
 }
 
-/** The region of `image`, sharper. */
+/** What computes, fetched and prepared when it is first needed. */
+async function prepare() {
+  const progress = (done, total) => tell({ stage: 'load', done, total });
+  const { about, gains, net } = await load(progress);
+  return { known: prepared(about, gains), net };
+}
+
+/** The region of `image`, sharper; the blur found, and why nothing was done. */
 async function restored(image, region) {
-  const around = surroundings(region, image, network.tile, MARGIN);
-  const part = cropped(image, around);
-  const progress = (done, total) => tell({ stage: 'tiles', done, total });
-  const out = await tiled(network.restore, part, network.tile, network.overlap, progress);
-  if (isGrey(part)) makeGrey(out);
-  return cropped(out, { ...region, x: region.x - around.x, y: region.y - around.y });
+  const around = surroundings(region, image, TILE, MARGIN);
+  const part = cropped(image, around), { known, net } = model;
+  const progress = (stage, done, total) => tell({ stage, done, total });
+  const { image: out, blur, reason } = await sharpen(known, net, part, progress);
+  if (!reason && isGrey(part)) makeGrey(out);
+  const place = { ...region, x: region.x - around.x, y: region.y - around.y };
+  return { after: cropped(out, place), found: blur && summary(blur), reason };
 }
 
 async function enhance({ file, region, blur }) {
@@ -56,27 +79,25 @@ async function enhance({ file, region, blur }) {
   const place = region ?? { x: 0, y: 0, width: sharp.width, height: sharp.height };
   if (blur) tell({ stage: 'blur' });
   const image = blur ? blurred(sharp, blur.taps, blur.sigma) : sharp;
-  network ??= await load((done, total) => tell({ stage: 'load', done, total }));
-  const after = await restored(image, place);
+  model ??= await prepare();
+  const { after, found, reason } = await restored(image, place);
   tell({ stage: 'write' });
   const seen = cropped(image, place), target = blur && cropped(sharp, place);
   const shown = { before: await encode(seen), after: await encode(after) };
   const gain = target && [psnr(target, seen), psnr(target, after)];
   paste(image, after, place.x, place.y);
   result = image;
-  tell({ stage: 'done', where: network.where, ...shown, gain });
+  tell({ stage: 'done', ...shown, gain, found, reason });
 }
 
 /** A sentence for anything that can go wrong. */
 function sentence(error) {
   if (error instanceof Told) return error.message;
   const words = String(error?.message ?? error);
-  if (/memory|alloc|RangeError|bad_alloc|out of bounds/i.test(`${error?.name} ${words}`) || typeof error === 'number') {
-    return 'The memory of this device is not enough for that: choose a smaller region, or close other pages.';
-  }
-  if (/wasm|WebAssembly|CompileError|SIMD/i.test(`${error?.name} ${words}`)) {
-    return 'This browser cannot run the network: it has no WebAssembly, or too old a one.';
-  }
+  const all = `${error?.name} ${words}`;
+  const short = /memory|alloc|RangeError|out of bounds/i;
+  if (short.test(all) || typeof error === 'number') return TOO_LARGE;
+  if (/wasm|WebAssembly|CompileError|SIMD/i.test(all)) return TOO_OLD;
   return `The picture could not be enhanced (${words.split('\n')[0].slice(0, 120)}).`;
 }
 
