@@ -7,9 +7,9 @@ __all__ = ['OPPONENT', 'PIECE', 'ROUGH', 'DENSE', 'KINDS', 'SPECTRA', 'NODES', '
            'LEAST_NOISE', 'MIDDLE', 'NOISE', 'NOISE_SPREAD', 'TILT_SPREAD', 'WIDENED', 'TRUST', 'SPREAD', 'FIRST_NOISE',
            'NOISE_RANGE', 'TILT_RANGE', 'STIFFNESS', 'LOOSE', 'GRID', 'KEPT', 'SEARCHED', 'CAUTION', 'CHOICE', 'ANGLES',
            'FIXED', 'LARGEST_SIZE', 'HOPELESS', 'SPARED', 'FINEST', 'ROUNDS', 'SIZES', 'DESERVED', 'NEAR', 'ALIKE',
-           'PLAUSIBLE', 'AVERAGED', 'LUMA', 'STEPS_50', 'TESTED', 'CERTAIN', 'TOO_MANY', 'FLAT', 'MARGIN', 'STEPS',
-           'ENOUGH', 'LARGEST', 'FORMS', 'PAD', 'RADIUS', 'AMOUNT', 'BALANCE', 'ITERATIONS', 'RIVALS', 'opponent',
-           'hann', 'periodogram', 'pieces', 'log_radius', 'angular', 'Cells', 'padded', 'gains', 'cells_of',
+           'PLAUSIBLE', 'AVERAGED', 'LUMA', 'STEPS_50', 'TESTED', 'CERTAIN', 'TOO_MANY', 'FLAT', 'MARGIN', 'FAINT',
+           'STEPS', 'ENOUGH', 'LARGEST', 'FORMS', 'PAD', 'RADIUS', 'AMOUNT', 'BALANCE', 'ITERATIONS', 'RIVALS',
+           'opponent', 'hann', 'periodogram', 'pieces', 'log_radius', 'angular', 'Cells', 'padded', 'gains', 'cells_of',
            'Population', 'interpolate', 'Spectrum', 'grey_power', 'noise_power', 'Model', 'model_of', 'Evidence',
            'compare', 'fisher_step', 'first_guess', 'fit_theta', 'curve_model', 'fit_population', 'fit_chroma',
            'Candidate', 'geometric', 'directions', 'grid', 'nearby', 'grid_gains', 'Guess', 'best_of', 'shortlist',
@@ -527,8 +527,8 @@ def moved(c: Candidate, step: float) -> list[Candidate]:
 def surprise_of(guess: Guess) -> float: return guess.surprise
 
 
-HOPELESS, SPARED = 25.0, 3  # nats from the likeliest; guesses that go on in any case
-FINEST, ROUNDS = 1 / 64, 24  # smallest step, and most rounds, of the search
+HOPELESS, SPARED = 25.0, 2  # nats from the likeliest; guesses that go on in any case
+FINEST, ROUNDS = 1 / 32, 20  # smallest step, and most rounds, of the search
 
 
 def refined(guesses: list[Guess], seen: Evidence) -> list[Guess]:
@@ -916,20 +916,35 @@ class Axis:
         self.seen = self.all[:size, :size] # K_ss
         self.beside = self.all[size:, size:] # K_oo
         self.values, self.vectors = values.clamp(min=0).to(dtype), vectors.to(dtype)
+
+    def keep(self, least: float) -> None:
+        "Only eigenvectors whose values are at least so large; r of them."
+        kept = self.values >= least
+        self.values, self.vectors = self.values[kept], self.vectors[:, kept]
+        size = len(self.vectors)
         self.near = self.vectors * self.values # K_ss Q
         self.beyond = self.all[size:, :size] @ self.vectors # K_os Q
-        self.across = torch.cat([self.near, self.beyond]) # [n,size]
+        self.across = torch.cat([self.near, self.beyond]) # [n,r]
 
 # %% ../nbs/11_classical.ipynb #2da0b68d
 class SeparableField:
     """One colour of a blurred scene as if its covariance were K_y ⊗ K_x, plus noise.
 
     A margin is two blocks: below the picture, as wide as the frame, and beside it."""
-    def __init__(self, down: Axis, right: Axis, noise: float): # variance of the noise
+    def __init__(
+        self,
+        down: Axis,
+        right: Axis,
+        noise: float, # variance
+        faint: float = 0.0, # eigenvectors below that share of it are left out
+    ):
         self.y, self.x, self.noise = down, right, noise
+        self.size = len(down.seen), len(right.seen)
+        most = down.values.max().item(), right.values.max().item()
+        down.keep(faint * noise / most[1]), right.keep(faint * noise / most[0])
         self.variance = down.values[:, None] * right.values + noise
 
-    def weights(self, seen: Tensor) -> Tensor: # [h,w]
+    def weights(self, seen: Tensor) -> Tensor: # [h,w] → [r,s]
         "(K_y ⊗ K_x + n²)⁻¹ of the seen pixels, in eigenvectors."
         return (self.y.vectors.T @ seen @ self.x.vectors) / self.variance
 
@@ -940,7 +955,7 @@ class SeparableField:
 
     def covariance(self, below: Tensor, beside: Tensor) -> tuple[Tensor, Tensor]:
         "Conditional covariance of the margin, given the picture, times a margin."
-        y, x, (h, w) = self.y, self.x, self.variance.shape
+        y, x, (h, w) = self.y, self.x, self.size
         u, v = y.all[h:, h:] @ below, y.all[h:, :h] @ beside
         t = (y.values[:, None] * (y.vectors.T @ beside) @ x.beyond
              + y.beyond.T @ (below @ x.across))
@@ -962,7 +977,7 @@ class Extension:
     ):
         self.field, self.guide = field, guide or field
         self.precision = (1 / power.double()).to(field.variance.dtype)
-        self.h, self.w = field.variance.shape
+        self.h, self.w = field.size
         self.frame = len(field.y.all), len(field.x.all)
 
     def flat(self, below: Tensor, beside: Tensor) -> Tensor:
@@ -1032,8 +1047,9 @@ def start_of(e: Extension, y: Tensor) -> Tensor: # a margin, flat
 
 # %% ../nbs/11_classical.ipynb #d237d9b7
 MARGIN = 32  # pixels
+FAINT = 0.03  # of the noise: eigenvectors that never count for more are left out
 STEPS = 32  # of conjugate gradients, at most
-ENOUGH = 0.0005  # nats for each pixel of the margin, at which they end
+ENOUGH = 0.002  # nats for each pixel of the margin, at which they end
 
 
 def frame_of(height: int, width: int, kernel: Tensor) -> tuple[int, int]:
@@ -1079,7 +1095,10 @@ class Restorer:
         steps: int = STEPS, # see `Extension`
         enough: float = ENOUGH,
     ) -> Tensor: # [3,height,width]
-        "The picture in the corner of its frame, with what the margin is likely to hold."
+        """The picture in the corner of its frame, with what the margin is likely to hold.
+
+        What needs no guide converges at once: there a quarter is enough."""
+        if not self.guided: enough /= 4
         return torch.stack([extension(colour, steps, enough)
                             for extension, colour in zip(self.extensions, y)])
 
@@ -1104,7 +1123,7 @@ def extensions_of(restorer: Restorer) -> list[Extension]:
 
     def field(powers: tuple[Tensor, Tensor]) -> SeparableField:
         axes = (Axis(power, n, torch.float32) for power, n in zip(powers, size))
-        return SeparableField(*axes, noise)
+        return SeparableField(*axes, noise, FAINT)
 
     fields = [field(powers) for powers in zip(*axis_powers(scene, frame))]
     guides = [restorer.guided and field(geometric_powers(p, frame)) for p in power]

@@ -27,7 +27,7 @@ from .camera import spread
 from .classical import ENOUGH, Blur, Scene, estimate_blur, is_product, known_blur, opponent, parse_kernel, scene_of
 from .data import DataError
 from .model import load_model
-from .restore import RestoreNet, Told, Views, beside, mended, pretrained, scale_of
+from .restore import RestoreNet, Told, Views, beside, mended, pretrained, scale_of, without_doubt
 
 # %% ../nbs/13_enhance.ipynb #c436b12d
 LIMITS = {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535, np.dtype(np.float32): 1}  # white
@@ -284,7 +284,7 @@ class Sharpener:
     def __init__(self, x: Tensor, blur: Blur, net: RestoreNet | None = None): # [3,H,W] in [0,1]; without a network, the filter alone
         self.blur, self.net, self.scale = blur, net, None
         self.guided, scene = not is_product(blur.kernel), scene_of(x, blur)
-        sides = beside(x, blur, scene) if net else []
+        sides = beside(x, blur) if net else []
         self.window = lru_cache(maxsize=6)(lambda h, w: Window((h, w), scene, sides, self.guided))
 
     def extended(self, x: Tensor, enough: float = ENOUGH) -> tuple[Window, Tensor, Tensor]: # and z [3,H,W], mean [3,1,1]
@@ -308,8 +308,10 @@ class Sharpener:
         "What the network makes of a window in its frame."
         pictures = self.shown(window, z, mean)
         told = Told(self.blur.noise, self.scale or scale_of(pictures[1:]), self.blur.spectrum.quality)
-        inside = F.pad(torch.ones(1, *window.size), [KEEP] * 4)
-        return mended(self.net, pictures, inside, told)[:, KEEP:-KEEP, KEEP:-KEEP]
+        inside, asked = F.pad(torch.ones(1, *window.size), [KEEP] * 4), [pictures]
+        if self.blur.family == 'kernel': asked.append(without_doubt(pictures))
+        answers = [mended(self.net, one, inside, told) for one in asked]
+        return sum(answers)[:, KEEP:-KEEP, KEEP:-KEEP] / len(answers)
 
     @torch.no_grad()
     def __call__(self,
@@ -469,6 +471,8 @@ def enhance(image: Any, **options) -> Any:
 
     >>> enhance(image)                                   # the blur is found
     >>> enhance(image, strength=0.5)                     # half of the way
+    >>> enhance(image, method='classical')               # the filter alone, without the network
+    >>> enhance(image, device='cuda', tile=1024)         # the network on a GPU, in larger pieces
     >>> enhance(image, kernel='motion:9@30')             # a shake of 9 pixels at 30 degrees
     >>> enhance(image, restrict=[(120, 40, 80, 100)])    # one face, nothing else
     """

@@ -26,7 +26,7 @@ from deblur_vae.classical import Blur, estimate_blur, known_blur, opponent
 from deblur_vae.data import list_pictures, read_picture, to_tensor
 from deblur_vae.enhance import KEEP, MILDEST, WIDEST, Sharpener
 from deblur_vae.model import save_model, write_beside
-from deblur_vae.restore import LEAST_SCALE, RestoreNet, Told, seen_by
+from deblur_vae.restore import LEAST_SCALE, RestoreNet, Told, seen_by, without_doubt
 
 FACES, TOLD_SHARE, SHARD, SIDE = 0.6, 0.2, 40, 290  # share of faces; of known kernels; pictures in a file; of crops of photographs
 BATCH, CROP, RATE, DECAY, WARM, HELD, EVERY = 16, 128, 1e-3, 0.999, 100, 120, 400
@@ -44,7 +44,8 @@ def views_of(x: Tensor, blur: Blur) -> Tensor: # [5,3,H+16,W+16] in RGB
     "The picture, extended, and the answers of four filters, as `enhance` shows them to the network."
     sharpener = Sharpener(x, blur, RestoreNet())
     window, z, mean = sharpener.extended(x)
-    return sharpener.shown(window, z, mean)
+    pictures = sharpener.shown(window, z, mean)
+    return without_doubt(pictures) if blur.family == 'kernel' else pictures
 
 
 def sample(seed: int, faces: list[Path], photos: list[Path]) -> tuple[np.ndarray, list[float]] | None:

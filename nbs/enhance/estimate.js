@@ -16,8 +16,8 @@ const CAUTION = 3, CHOICE = 3; // nats: for a spread, for parameters beyond one
 const ANGLE = { motion: 1, turned: 2 }; // which parameter is a direction
 const FIXED = { gaussian: 1 }; // and which one stays as it is: taps
 const LARGEST_SIZE = { gaussian: 7, turned: 7, disc: 8, motion: 18 }; // pixels
-const HOPELESS = 25, SPARED = 3; // nats from the likeliest; guesses that go on anyway
-const FINEST = 1 / 64, ROUNDS = 24; // smallest step, and most rounds, of the search
+const HOPELESS = 25, SPARED = 2; // nats from the likeliest; guesses that go on anyway
+const FINEST = 1 / 32, ROUNDS = 20; // smallest step, and most rounds, of the search
 const SIZES = Array.from({ length: 9 }, (_, i) => Math.exp(0.12 * (i - 4)));
 const DESERVED = 3; // divides differences of surprise
 const NEAR = 12; // nats from the likeliest
@@ -149,8 +149,8 @@ function refined(known, start, seen, tried) {
     const places = [...guesses.keys()].filter(i =>
       guesses[i].surprise <= limit && sizes[i] >= FINEST);
     for (const i of places) {
-      const { kind, candidate } = guesses[i], near = moved(candidate, sizes[i]);
-      const found = near.map(other =>
+      const { kind, candidate } = guesses[i];
+      const found = moved(candidate, sizes[i]).map(other =>
         scored(known, { kind, candidate: other }, seen, 4, tried));
       const best = least([guesses[i], ...found]);
       if (best === guesses[i]) sizes[i] /= 2;

@@ -13,7 +13,7 @@ const REACH = 5; // standard deviation of the local mean of the surprise, pixels
 const FINE = 129; // frequencies from 0 to 0.5 at which a spectrum becomes a product
 
 /** Nats a pixel at which extensions end: of pictures, of tiles at a border, inside. */
-export const ENOUGH = 0.0005, EDGE = 0.03, INSIDE = 0.6;
+export const ENOUGH = 0.002, EDGE = 0.03, INSIDE = 0.6;
 
 /** Sides of the periodic frame around a window. */
 export function frameOf(height, width, kernel) {
@@ -193,7 +193,8 @@ export class Window {
     const quick = enough === INSIDE && !this.guided;
     if (quick) return planes.map(plane => faded(plane, this.size, this.frame));
     this.extensions ??= extensionsOf(this);
-    return planes.map((plane, c) => this.extensions[c].extended(plane, enough));
+    const least = this.guided ? enough : enough / 4; // a product converges at once
+    return planes.map((plane, c) => this.extensions[c].extended(plane, least));
   }
 
   /** A frame's waves times a real filter, as a frame. */
