@@ -899,7 +899,7 @@ def toeplitz_eigh(t: Tensor) -> tuple[Tensor, Tensor]: # values [n], vectors [n,
     odds = torch.cat([v, v.new_zeros(n % 2, half), -v.flip(0)])
     return torch.cat([a, b]), torch.cat([evens, odds], 1)
 
-
+# %% ../nbs/11_classical.ipynb #7f328700
 class Axis:
     """Covariance K along one axis of the frame. Its first `size` places are seen (s),
     the others are margin (o); K_ss = QΛQᵀ."""
@@ -1003,10 +1003,8 @@ class Extension:
         return self.flat(u[self.h:], u[:self.h, self.w:])
 
     def __call__(self, y: Tensor, steps: int, enough: float = 0.0) -> Tensor:
-        """`y`, [h,w], in a frame with the conditional mean of its margin.
-
-        0 steps: that of the separable field. It ends early where what is left to gain is
-        below `enough` nats for each pixel of the margin."""
+        """`y`, [h,w], in a frame with its margin's mean; 0 steps: the separable field's.
+        Ends early when `enough` nats are left to gain for each pixel of the margin."""
         return conjugate_gradients(self, y, steps, enough)
 
 # %% ../nbs/11_classical.ipynb #3d63c62b

@@ -288,10 +288,7 @@ class Sharpener:
         self.window = lru_cache(maxsize=6)(lambda h, w: Window((h, w), scene, sides, self.guided))
 
     def extended(self, x: Tensor, enough: float = ENOUGH) -> tuple[Window, Tensor, Tensor]: # and z [3,H,W], mean [3,1,1]
-        """A window [3,h,w] in its frame, with the mean of what lies beyond.
-
-        Inside the picture a mirror will do, unless the blur has removed frequencies
-        altogether, as that of a kernel that is no product has."""
+        "A window [3,h,w] in its frame, with the mean of what lies beyond; inside the picture a mirror will do for kernels that are products."
         window, y = self.window(*x.shape[1:]), opponent(x)
         mean = y.mean((1, 2), keepdim=True)
         quick = enough == INSIDE and not self.guided

@@ -113,7 +113,7 @@ def trial(height: int, width: int, seed: int = 0) -> Tensor: # [4,19,height,widt
         seen_by(torch.lerp(y, to_8bit(soft), torch.linspace(0, 1, 5).view(-1, 1, 1, 1)),
                 inside, told) for y in map(to_8bit, (drawn, soft, soft + noise, flat))])
 
-
+# %% ../nbs/23_onnx.ipynb #d632fa00
 def check_onnx(
     path: str | Path | bytes, # a file of `export_onnx`, or what is in it
     model: RestoreNet, # the network it was made of
@@ -132,7 +132,7 @@ def check_onnx(
                      f'more than {CLOSE:g}: not the same weights, or numbers too large '
                      'for float16')
 
-
+# %% ../nbs/23_onnx.ipynb #d632fa01
 def name_of(path: str | Path | bytes) -> str:
     "What an error message calls it."
     return 'the exported network' if isinstance(path, bytes) else str(path)
