@@ -11,11 +11,12 @@ import torch
 from skimage import data
 
 from deblur_vae.camera import FAMILIES, add_noise, convolve, inner, jpeg, spread
-from deblur_vae.classical import (CHROMA, DENSE, GRID, NODES, POPULATIONS, Blur, Candidate, Scene, Spectrum, estimate_blur,
-                                  evidence, grid_gains, noises, padded, scene_of, scored)
+from deblur_vae.classical import (DENSE, Blur, Candidate, Scene, Spectrum, estimate_blur, evidence, noises, padded,
+                                  scene_of, scored)
 from deblur_vae.data import to_8bit
 from deblur_vae.portraits import draw_portrait
 from deblur_vae.restore import beside
+from site_parts import search_tables
 
 HERE = Path(__file__).parent / 'javascript'
 CUT = 18 # pixels of a scene, beyond the border of its picture
@@ -78,10 +79,9 @@ def plain_spectrum(s): return dict(kind=s.kind, theta=s.theta.tolist(), quality=
 
 def write_job(folder: Path):
     "All that node needs, as the page will have it."
-    kinds = [{name: value.tolist() for name, value in p._asdict().items()} for p in POPULATIONS]
-    spectra = dict(nodes=NODES.tolist(), chroma=CHROMA.tolist(), kinds=kinds)
-    (folder / 'estimate.json').write_text(json.dumps(dict(spectra=spectra, grid=GRID)))
-    grid_gains().numpy().astype('<f4').tofile(folder / 'grid.bin')
+    tables, gains = search_tables()
+    (folder / 'estimate.json').write_text(json.dumps(tables))
+    (folder / 'grid.bin').write_bytes(gains)
     places, at = [], 0
     with open(folder / 'pixels.bin', 'wb') as file:
         for name in PICTURES:

@@ -100,7 +100,7 @@ def test_nothing_is_asked_of_another_host(pages):
 
 
 def test_files_are_light(root):
-    heavy = [path for path in root.rglob('*') if path.is_file() and path.stat().st_size > 1e6 and path.suffix not in ('.wasm', '.onnx', '.bin')]
+    heavy = [path for path in root.rglob('*') if path.is_file() and path.stat().st_size > 1e6 and path.suffix not in ('.wasm', '.onnx')]
     assert heavy == []
     home = [root / 'images' / name for name in ('astronaut-blurred.jpg', 'astronaut-enhanced.jpg')]
     assert sum(path.stat().st_size for path in [*home, *root.glob('images/chapters/*')]) < 600e3

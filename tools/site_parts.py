@@ -78,24 +78,31 @@ def vendor(folder: Path) -> None:
         shutil.copyfile(WEB / 'LICENSES.txt', folder / name / 'LICENSES.txt')
 
 
-def model(folder: Path) -> None:
-    """What the page computes with: the network as ONNX; the gains of the blurs that the
-    search begins with, float32; and, in `model.json`, sizes and spectra."""
+def search_tables() -> tuple[dict, bytes]:
+    """What the search for a blur begins with: spectra and blurs; and of these the gains,
+    16 bits for the root of each."""
     from deblur_vae.classical import CHROMA, GRID, NODES, POPULATIONS, grid_gains
+
+    kinds = [{part: value.tolist() for part, value in population._asdict().items()}
+             for population in POPULATIONS]
+    spectra = dict(nodes=NODES.tolist(), chroma=CHROMA.tolist(), kinds=kinds)
+    roots = (grid_gains().sqrt() * 65535).round().numpy().astype('<u2')
+    return dict(spectra=spectra, grid=GRID), roots.tobytes()
+
+
+def model(folder: Path) -> None:
+    "What the page computes with: the network as ONNX, `search_tables`, their sizes."
     from deblur_vae.onnx import export_onnx
     from deblur_vae.restore import pretrained
 
     export_onnx(pretrained(), folder / 'restore.onnx')
-    (folder / 'grid.bin').write_bytes(grid_gains().numpy().astype('<f4').tobytes())
+    tables, gains = search_tables()
+    (folder / 'grid.bin').write_bytes(gains)
     files = [dict(file=path.name, bytes=path.stat().st_size, sha256=digest(path.read_bytes()))
              for path in (folder / 'restore.onnx', folder / 'grid.bin')]
     runtime = NBS / 'vendor' / 'ort' / 'ort-wasm-simd-threaded.wasm'
-    kinds = [{part: value.tolist() for part, value in population._asdict().items()}
-             for population in POPULATIONS]
-    spectra = dict(nodes=NODES.tolist(), chroma=CHROMA.tolist(), kinds=kinds)
-    about = dict(files=files, runtime=runtime.stat().st_size, version=version('deblur_vae'),
-                 spectra=spectra, grid=[[c.family, c.parameters] for c in GRID])
-    (folder / 'model.json').write_text(json.dumps(about) + '\n')
+    about = dict(files=files, runtime=runtime.stat().st_size, version=version('deblur_vae'))
+    (folder / 'model.json').write_text(json.dumps(about | tables) + '\n')
 
 
 def samples(folder: Path) -> None:
@@ -120,7 +127,8 @@ def assemble() -> None:
                for name in ('restore', 'spectra')]
     parts = (
         ('vendor', vendor, [lock, repr(VENDORED).encode(), (WEB / 'LICENSES.txt').read_bytes()]),
-        ('enhance/model', model, [*weights, lock, *code]),
+        ('enhance/model', model,
+         [*weights, lock, *code, inspect.getsource(search_tables).encode()]),
         ('enhance/samples', samples, [(package / 'portraits.py').read_bytes()]),
     )
     for name, fill, sources in parts:

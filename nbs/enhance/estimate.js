@@ -27,8 +27,13 @@ const TOO_MANY = 3; // factor on what JPEG may have lost, while the blur is unkn
 const FLAT = 1e-4; // deviation of the grey, below which a picture shows nothing
 const BESIDE = [0.8, 1.25]; // widths of other filters, over that of the likeliest blur
 
+/** Gains of the grid from their file: 16 bits for the root of each. */
+const gainsIn = bytes =>
+  Float64Array.from(new Uint16Array(bytes.slice().buffer), v => (v / 65535) ** 2);
+
 /** All that estimates need beyond a picture, from the model's files. */
-export function prepared(about, gridGains) {
+export function prepared(about, gridBytes) {
+  const gridGains = gainsIn(gridBytes);
   const { nodes, chroma, kinds } = about.spectra;
   const rough = new Cells(ROUGH, nodes), dense = new Cells(DENSE, nodes);
   const grid = about.grid.map(([family, parameters]) => ({ family, parameters }));

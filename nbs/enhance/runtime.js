@@ -110,5 +110,5 @@ export async function load(progress) {
   const session = sessionOf(network, wasm);
   session.catch(() => {}); // whoever calls the network is told
   const net = async (...seen) => (await session)(...seen);
-  return { about, gains: new Float32Array(grid.buffer), net };
+  return { about, gains: grid, net };
 }

@@ -150,7 +150,7 @@ export class Sharpener {
     Object.assign(this, { known, blur, net, scale: null });
     this.guided = !isProduct(blur.kernel);
     this.scene = sceneOf(known, picture, blur);
-    this.sides = beside(known, picture, blur, this.scene);
+    this.sides = beside(known, picture, blur);
   }
 
   /** The filters for windows of a size; those of the last size are kept. */

@@ -11,10 +11,8 @@ import { frequencies, halfFrequencies, noises, scenePower } from
 const folder = process.argv[2];
 const read = name => readFileSync(join(folder, name));
 const json = name => JSON.parse(read(name));
-const floats = bytes => new Float32Array(bytes.buffer.slice(
-  bytes.byteOffset, bytes.byteOffset + bytes.length));
 
-const known = prepared(json('estimate.json'), floats(read('grid.bin')));
+const known = prepared(json('estimate.json'), new Uint8Array(read('grid.bin')));
 const job = json('job.json'), pixels = read('pixels.bin');
 
 /** A picture of the job, from its bytes. */
@@ -28,7 +26,7 @@ function pictureOf({ at, height, width }) {
 function found(place) {
   const picture = pictureOf(place), blur = estimateBlur(known, picture);
   const scene = sceneOf(known, picture, blur);
-  return { blur, scene, sides: beside(known, picture, blur, scene) };
+  return { blur, scene, sides: beside(known, picture, blur) };
 }
 
 /** A kernel and how wide it is. */

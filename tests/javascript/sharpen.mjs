@@ -24,7 +24,7 @@ async function model() {
     const feeds = { seen: new ort.Tensor('float32', seen, [1, 19, height, width]) };
     return (await session.run(feeds)).change.data;
   };
-  const gains = new Float32Array(new Uint8Array(page('enhance/model/grid.bin')).buffer);
+  const gains = new Uint8Array(page('enhance/model/grid.bin'));
   return { known: prepared(JSON.parse(page('enhance/model/model.json')), gains), net };
 }
 
