@@ -140,7 +140,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '', 'doc_host': '', 'git_url
                                        'deblur_vae.checkpoint.write_json': ('checkpoint.html#write_json', 'deblur_vae/checkpoint.py')},
             'deblur_vae.classical': { 'deblur_vae.classical.Axis': ('classical.html#axis', 'deblur_vae/classical.py'),
                                       'deblur_vae.classical.Axis.__init__': ('classical.html#axis.__init__', 'deblur_vae/classical.py'),
-                                      'deblur_vae.classical.Axis.keep': ('classical.html#axis.keep', 'deblur_vae/classical.py'),
+                                      'deblur_vae.classical.Axis.kept': ('classical.html#axis.kept', 'deblur_vae/classical.py'),
                                       'deblur_vae.classical.Blur': ('classical.html#blur', 'deblur_vae/classical.py'),
                                       'deblur_vae.classical.Blur.__str__': ('classical.html#blur.__str__', 'deblur_vae/classical.py'),
                                       'deblur_vae.classical.Blur.kernel': ('classical.html#blur.kernel', 'deblur_vae/classical.py'),

@@ -23,6 +23,7 @@ __all__ = ['OPPONENT', 'PIECE', 'ROUGH', 'DENSE', 'KINDS', 'SPECTRA', 'NODES', '
 
 # %% ../nbs/11_classical.ipynb #649d69d4
 import math
+from copy import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, lru_cache
@@ -917,14 +918,14 @@ class Axis:
         self.beside = self.all[size:, size:] # K_oo
         self.values, self.vectors = values.clamp(min=0).to(dtype), vectors.to(dtype)
 
-    def keep(self, least: float) -> None:
-        "Only eigenvectors whose values are at least so large; r of them."
-        kept = self.values >= least
-        self.values, self.vectors = self.values[kept], self.vectors[:, kept]
-        size = len(self.vectors)
-        self.near = self.vectors * self.values # K_ss Q
-        self.beyond = self.all[size:, :size] @ self.vectors # K_os Q
-        self.across = torch.cat([self.near, self.beyond]) # [n,r]
+    def kept(self, least: float) -> 'Axis':
+        "The same with only those eigenvectors whose values are that large; r of them."
+        axis, kept, size = copy(self), self.values >= least, len(self.vectors)
+        axis.values, axis.vectors = self.values[kept], self.vectors[:, kept]
+        axis.near = axis.vectors * axis.values # K_ss Q
+        axis.beyond = self.all[size:, :size] @ axis.vectors # K_os Q
+        axis.across = torch.cat([axis.near, axis.beyond]) # [n,r]
+        return axis
 
 # %% ../nbs/11_classical.ipynb #2da0b68d
 class SeparableField:
@@ -938,11 +939,10 @@ class SeparableField:
         noise: float, # variance
         faint: float = 0.0, # eigenvectors below that share of it are left out
     ):
-        self.y, self.x, self.noise = down, right, noise
-        self.size = len(down.seen), len(right.seen)
-        most = down.values.max().item(), right.values.max().item()
-        down.keep(faint * noise / most[1]), right.keep(faint * noise / most[0])
-        self.variance = down.values[:, None] * right.values + noise
+        self.noise, self.size = noise, (len(down.seen), len(right.seen))
+        self.y = down.kept(faint * noise / right.values.max().item())
+        self.x = right.kept(faint * noise / down.values.max().item())
+        self.variance = self.y.values[:, None] * self.x.values + noise
 
     def weights(self, seen: Tensor) -> Tensor: # [h,w] → [r,s]
         "(K_y ⊗ K_x + n²)⁻¹ of the seen pixels, in eigenvectors."

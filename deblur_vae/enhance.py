@@ -291,7 +291,7 @@ class Sharpener:
         "A window [3,h,w] in its frame, with the mean of what lies beyond; inside the picture a mirror will do for kernels that are products."
         window, y = self.window(*x.shape[1:]), opponent(x)
         mean = y.mean((1, 2), keepdim=True)
-        quick = enough == INSIDE and not self.guided
+        quick = enough >= INSIDE and not self.guided
         z = faded(y - mean, window.frame) if quick else window.extend(y - mean, enough=enough)
         return window, z, mean
 

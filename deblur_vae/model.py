@@ -76,17 +76,19 @@ def double(inputs: int, outputs: int, target: tuple[int, int]) -> nn.ConvTranspo
 
 # %% ../nbs/01_model.ipynb #bfbde13b
 class Decoder(nn.Module):
-    'From a latent vector and the features `f1`, `f2`, `f3` to a picture, or to a correction if `residual`.'
+    '''From a latent vector and the features `f1`, `f2`, `f3` to a picture, or to a correction if `residual`.
+    Without `skips` the features are not looked at: all goes through the latent.'''
 
     def __init__(self, latent_dim: int = 128, image_size: tuple[int, int] = (218, 178), width: int = 32,
-                 residual: bool = False):
+                 residual: bool = False, skips: bool = True):
         super().__init__()
+        self.skips = skips
         sizes, (w1, w2, w3, w4) = level_sizes(image_size), [width << level for level in range(4)]
         self.deepest = (w4, *sizes[4])
         self.fc_dec = nn.Linear(latent_dim, w4 * sizes[4][0] * sizes[4][1])
-        self.up4, self.conv4 = double(w4, w4, sizes[3]), conv_relu(w4 + w3, w3, 3)
-        self.up3, self.conv3 = double(w3, w3, sizes[2]), conv_relu(w3 + w2, w2, 3)
-        self.up2, self.conv2 = double(w2, w2, sizes[1]), conv_relu(w2 + w1, w1, 3)
+        self.up4, self.conv4 = double(w4, w4, sizes[3]), conv_relu(w4 + skips * w3, w3, 3)
+        self.up3, self.conv3 = double(w3, w3, sizes[2]), conv_relu(w3 + skips * w2, w2, 3)
+        self.up2, self.conv2 = double(w2, w2, sizes[1]), conv_relu(w2 + skips * w1, w1, 3)
         self.up1, last = double(w1, w1, sizes[0]), nn.Conv2d(w1, 3, 3, padding=1)
         if residual: nn.init.zeros_(last.weight), nn.init.zeros_(last.bias)
         self.conv1 = nn.Sequential(last) if residual else nn.Sequential(last, nn.Sigmoid())
@@ -94,9 +96,10 @@ class Decoder(nn.Module):
     def forward(self, z: Tensor, f1: Tensor, f2: Tensor, f3: Tensor, f4: Tensor) -> Tensor:
         'Latents `[B, latent_dim]` and the features of `Encoder` to `[B, 3, H, W]`; `f4` is not looked at.'
         x = self.fc_dec(z).unflatten(1, self.deepest)
-        x = self.conv4(torch.cat([self.up4(x), f3], dim=1))
-        x = self.conv3(torch.cat([self.up3(x), f2], dim=1))
-        x = self.conv2(torch.cat([self.up2(x), f1], dim=1))
+        beside = lambda x, f: torch.cat([x, f], dim=1) if self.skips else x
+        x = self.conv4(beside(self.up4(x), f3))
+        x = self.conv3(beside(self.up3(x), f2))
+        x = self.conv2(beside(self.up2(x), f1))
         return self.conv1(self.up1(x))
 
 # %% ../nbs/01_model.ipynb #acfc1f74
@@ -118,11 +121,13 @@ class VAE_UNet(nn.Module):
     def __init__(self, latent_dim: int = 128, # numbers in the latent vector
                  image_size: tuple[int, int] = (218, 178), # height and width of every picture, 32 or more
                  width: int = 32, # channels of the first level; each level below has twice as many
-                 residual: bool = False): # predict what to add to the blurry picture
+                 residual: bool = False, # predict what to add to the blurry picture
+                 skips: bool = True): # the decoder sees the encoder's features, not the latent alone
         super().__init__()
-        self.config = dict(latent_dim=latent_dim, image_size=list(image_size), width=width, residual=residual)
+        self.config = dict(latent_dim=latent_dim, image_size=list(image_size), width=width, residual=residual,
+                           skips=skips)
         self.encoder = Encoder(latent_dim, image_size, width)
-        self.decoder = Decoder(latent_dim, image_size, width, residual)
+        self.decoder = Decoder(latent_dim, image_size, width, residual, skips)
 
     def forward(self, x: Tensor, noise: Tensor | torch.Generator | None = None) -> tuple[Tensor, Tensor, Tensor]:
         '`(recon, mu, logvar)` with a latent sampled by `sample_posterior`, in training and evaluation alike.'
