@@ -152,6 +152,7 @@ def add_enhancing(commands) -> None:
     enhance.add_argument('--region', action='append', default=[], metavar='X,Y,W,H', help='touch this part only, in pixels; may be repeated')
     enhance.add_argument('--mask', metavar='FILE', help='touch only what is white in this picture, which has the same size')
     enhance.add_argument('--compare', action='store_true', help='also write before and after side by side, as NAME-compare')
+    enhance.add_argument('--doubt', action='store_true', help='also write a heat map of how sure each pixel is, as NAME-doubt.png')
     enhance.add_argument('--strength', type=share, default=1.0, metavar='S', help='from 0, change nothing, to 1 (default)')
     enhance.add_argument('--tile', type=positive, default=640, metavar='N', help='side in pixels of the pieces that are worked on; less takes less memory (default: 640)')
     enhance.add_argument('--force', action='store_true', help='overwrite what is there')

@@ -53,9 +53,9 @@ def run_enhance(args: argparse.Namespace) -> int: # exit code: 2 if the only pic
     restrict, kernel = chosen_places(args.region, args.mask), args.kernel
     if kernel is not None: kernel = parse_kernel(kernel)  # before anything is read or written
     restore = partial(enhance_pixels, method=args.method, strength=args.strength, kernel=kernel, restrict=restrict, tile=args.tile,
-                      device=device, weights=args.weights, progress=bar)
+                      device=device, weights=args.weights, progress=bar, doubt=args.doubt)
     limit = None if args.max_megapixels is None else int(args.max_megapixels * 1e6)
-    failures = enhance_files(paths, args.out, restore, args.force, args.compare, limit)
+    failures = enhance_files(paths, args.out, restore, args.force, args.compare, limit, args.doubt)
     if len(paths) > 1: print(f'{len(paths) - len(failures)} of {len(paths)} pictures are done')
     elif not failures: print(out_path(paths[0], args.out))
     return 0 if not failures else 2 if len(paths) == 1 else 1

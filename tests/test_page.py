@@ -11,15 +11,20 @@ from http.server import ThreadingHTTPServer
 import numpy as np
 import pytest
 import torch
+from matplotlib import colormaps
 from PIL import Image
 from scipy.fft import next_fast_len
 from scipy.linalg import toeplitz
+from scipy.spatial import KDTree
 
+import deblur_vae.enhance
 import site_parts
 from browser import file_of, launched, picture_of, serving, visiting
 from deblur_vae.camera import FAMILIES, convolve
+from deblur_vae.classical import Blur, Spectrum
 from deblur_vae.data import gaussian_blur, to_8bit
 from deblur_vae.enhance import blur_of, enhance
+from deblur_vae.files import HEAT
 from deblur_vae.portraits import draw_portrait
 from test_javascript import HERE, PICTURES, picture
 
@@ -109,6 +114,24 @@ def alike(a, b):
     return (gap <= LEVELS).mean() > 0.98 and gap.mean() < 0.5
 
 
+def as_sure(doubt, expected, rounding=0.5 / 255):
+    "As unsure nearly everywhere; a last step of the search may matter, as in `alike`."
+    gap = np.abs(doubt - expected)
+    return (gap <= np.maximum(0.15 * expected, rounding)).mean() > 0.98
+
+
+def shows_doubt(page, expected):
+    "Does the heat map, read by its colours and its legend, show what is expected?"
+    part(page, 'guesses').check()
+    colours = (255 * colormaps[HEAT](np.arange(256))[:, :3]).round()
+    seen = picture_of(page, 'heat')[..., :3].astype(float)
+    level = KDTree(colours).query(seen)[1]
+    most = re.fullmatch(r'±(\d+) of 255', part(page, 'most').inner_text())[1]
+    step = int(most) / 255**2 # of a colour; the page's are the nearest but one at worst
+    most_shown, rounding = 255 * step, 2 * step + 0.5 / 255
+    return as_sure(step * (level + 0.5), expected.clip(0, most_shown), rounding)
+
+
 def downloaded(page):
     with page.expect_download() as waiting: part(page, 'save').click()
     return waiting.value.suggested_filename, np.asarray(Image.open(waiting.value.path()))
@@ -124,7 +147,7 @@ PRODUCTS = [(1, 1, 1), (3, 5, 2), (4, 4, 4), (7, 9, 13), (33, 100, 41), (5, 0, 3
 
 @pytest.fixture(scope='module')
 def computed(address, tmp_path_factory):
-    "What the modules make of pictures, planes and matrices in node, and the sharper pictures by name."
+    "What node makes of pictures, planes and matrices; by name, pictures and doubts."
     folder, random = tmp_path_factory.mktemp('sharpen'), np.random.default_rng(0)
     pixels = {name: (picture(name) * 255).round().byte().permute(1, 2, 0).contiguous().numpy() for name in PICTURES}
     ends = np.cumsum([x.size for x in pixels.values()]).tolist()
@@ -141,7 +164,12 @@ def computed(address, tmp_path_factory):
     assert not run.returncode, run.stderr
     flat = np.frombuffer((folder / 'sharper.bin').read_bytes(), np.uint8)
     sharper = {name: part.reshape(x.shape) for (name, x), part in zip(pixels.items(), np.split(flat, ends[:-1]))}
-    return json.loads(run.stdout) | dict(planes=planes, factors=factors, pixels=pixels, sharper=sharper)
+    unsure = np.fromfile(folder / 'doubt.bin', np.float32)
+    unsure = np.split(unsure, [end // 3 for end in ends[:-1]])
+    doubts = {name: part.reshape(x.shape[:2])
+              for (name, x), part in zip(pixels.items(), unsure)}
+    return json.loads(run.stdout) | dict(planes=planes, factors=factors, pixels=pixels,
+                                         sharper=sharper, doubts=doubts)
 
 
 def test_transforms_are_those_of_numpy(computed):
@@ -166,9 +194,30 @@ def test_eigenvectors(computed):
 
 @pytest.mark.parametrize('name', PICTURES)
 def test_pictures_are_sharpened_as_in_python(computed, name):
-    before, after, expected = computed['pixels'][name], computed['sharper'][name], enhance(computed['pixels'][name].copy())
+    parts = 'pixels', 'sharper', 'doubts'
+    before, after, doubt = (computed[part][name] for part in parts)
+    expected, unsure = enhance(before.copy(), doubt=True)
     assert alike(after, expected)
-    if computed['reasons'][list(PICTURES).index(name)]: assert (after == before).all()
+    if computed['reasons'][list(PICTURES).index(name)]:
+        assert (after == before).all() and not doubt.any()
+    else: assert as_sure(doubt, unsure) and doubt.max() <= 1
+
+
+def python_blur(b):
+    "A blur that node found, as Python has it."
+    s, others = b['spectrum'], map(python_blur, b.get('others', []))
+    spectrum = Spectrum(s['kind'], torch.tensor(s['theta']), s['quality'])
+    return Blur(b['family'], tuple(b['parameters']), spectrum, b.get('likelier', 0.0),
+                share=b['share'], others=tuple(others))
+
+
+@pytest.mark.parametrize('name', ['Gaussian', 'shake', 'noise', 'JPEG'])
+def test_doubt_of_a_blur_is_that_of_python(computed, monkeypatch, name):
+    "For each kind of picture that has a factor of its own."
+    blur = python_blur(computed['blurs'][list(PICTURES).index(name)])
+    monkeypatch.setattr(deblur_vae.enhance, 'estimate_blur', lambda x: blur)
+    _, unsure = enhance(computed['pixels'][name].copy(), doubt=True)
+    np.testing.assert_allclose(computed['doubts'][name], unsure, rtol=0.02)
 
 
 @pytest.mark.parametrize('name, blur', [('astronaut', True), ('portrait', False)])
@@ -180,7 +229,9 @@ def test_sample_is_as_python_has_it(warm, name, blur):
     before, after = picture_of(warm, 'before'), picture_of(warm, 'after')
     assert apart(before[..., :3], blurred(sample) if blur else np.asarray(sample)) <= 1
     pixels = before[..., :3].copy()
-    assert alike(after[..., :3], enhance(pixels))
+    expected, unsure = enhance(pixels, doubt=True)
+    assert alike(after[..., :3], expected)
+    assert shows_doubt(warm, unsure)
     family, width = re.match(r'(\D+)([\d.]+)', str(blur_of(pixels)[1])).groups()
     found = re.search(rf'Found: {family}([\d.]+)', said(warm, 'status'))
     assert abs(float(found[1]) - float(width)) < 0.03
@@ -198,6 +249,7 @@ def test_nothing_is_done_without_a_blur(warm, kind, words):
     run(warm)
     assert said(warm, 'status').startswith('Nothing was changed, since') and words in said(warm, 'status')
     assert (picture_of(warm, 'before') == picture_of(warm, 'after')).all()
+    assert part(warm, 'guess').is_hidden()
 
 
 @pytest.mark.parametrize('k, sigma', [(5, 0.5), (15, 4)])
@@ -213,7 +265,9 @@ def test_blur_is_that_of_python(warm, portrait, k, sigma):
 def test_large_picture_is_as_python_has_it(warm, crowd):
     choose(warm, file_of(crowd, 'crowd.png'))
     run(warm)
-    assert alike(picture_of(warm, 'after')[..., :3], enhance(np.array(crowd)))
+    expected, unsure = enhance(np.array(crowd), doubt=True)
+    assert alike(picture_of(warm, 'after')[..., :3], expected)
+    assert shows_doubt(warm, unsure)
 
 
 def test_region(warm, crowd):
@@ -240,8 +294,9 @@ def test_region(warm, crowd):
     assert (result[~inside & clear] == sheet[~inside & clear]).all()
     assert (result[y:y + height, x:x + width] == picture_of(warm, 'after')).all()
     assert apart(result[inside & clear], sheet[inside & clear]) > 8
-    whole = enhance(sheet)
+    whole, unsure = enhance(sheet, doubt=True)
     assert alike(result[inside][:, :3], whole[inside][:, :3])
+    assert shows_doubt(warm, unsure[y:y + height, x:x + width])
 
 
 def test_photograph_on_its_side(warm, portrait):
@@ -287,6 +342,16 @@ def test_keyboard_alone(page):
     page.keyboard.down('ArrowRight')
     page.wait_for_function('before => document.activeElement.ariaValueNow !== before', arg=shown)
     page.keyboard.up('ArrowRight')
+    assert part(page, 'heat').is_hidden() and part(page, 'legend').is_hidden()
+    tab_to('[data-part=guesses]')
+    page.keyboard.press('Space')
+    page.wait_for_function('document.querySelector("[data-part=heat]").naturalWidth')
+    places = page.evaluate('''['heat', 'after'].map(name => JSON.stringify(
+        document.querySelector(`[data-part=${name}]`).getBoundingClientRect()))''')
+    assert places[0] == places[1]
+    assert 'Dark: seen. Bright: guessed.' in part(page, 'legend').inner_text()
+    page.keyboard.press('Space')
+    assert part(page, 'heat').is_hidden() and part(page, 'legend').is_hidden()
     tab_to('[data-part=back]')
     page.keyboard.press('Enter')
     assert page.evaluate("document.activeElement.matches('[data-part=start]')")
@@ -367,8 +432,10 @@ def test_accessible_in_every_state(page, warm, portrait):
     page.check('[name=extent][value=region]')
     page.check('[name=blur]')
     check(page)
-    choose(warm, file_of(portrait, 'portrait.png'))
+    choose(warm, file_of(Image.fromarray(blurred(portrait)), 'portrait.png'))
     run(warm)
+    check(warm)
+    part(warm, 'guesses').check()
     check(warm)
 
 

@@ -22,7 +22,7 @@ from site_symbols import link_names
 NBS = ROOT / 'nbs'
 KEYS = yaml.safe_load((ROOT / 'tests' / 'quarto_keys.yaml').read_text())
 CONFIG = yaml.safe_load((ROOT / '_quarto.yml').read_text())
-STORY = ['00_data', '01_model', '02_loss', '03_train', '04_results']
+STORY = ['00_data', '01_model', '02_loss', '03_train', '04_results', '05_latent']
 
 
 @pytest.fixture(scope='session')

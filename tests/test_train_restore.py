@@ -18,7 +18,7 @@ def store(tmp_path_factory):
     for i in range(3): Image.fromarray(astronaut()[20 * i:20 * i + 218, 130:308]).save(root / 'faces' / f'{i}.png')
     Image.fromarray(astronaut()).save(root / 'photos' / 'a.png')
     faces, photos = ([path for path in sorted((root / name).iterdir())] for name in ('faces', 'photos'))
-    train_restore.write_shard(root / 'store' / '0000.npz', range(6), faces, photos)
+    train_restore.write_shard(root / 'store' / '0000.npz', range(6), faces, photos, train_restore.sample)
     return root
 
 

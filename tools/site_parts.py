@@ -91,7 +91,8 @@ def search_tables() -> tuple[dict, bytes]:
 
 
 def model(folder: Path) -> None:
-    "What the page computes with: the network as ONNX, `search_tables`, their sizes."
+    "What the page computes with: network, `search_tables`, factors of doubt, sizes."
+    from deblur_vae.enhance import FACTORS, NOISY
     from deblur_vae.onnx import export_onnx
     from deblur_vae.restore import pretrained
 
@@ -102,6 +103,7 @@ def model(folder: Path) -> None:
              for path in (folder / 'restore.onnx', folder / 'grid.bin')]
     runtime = NBS / 'vendor' / 'ort' / 'ort-wasm-simd-threaded.wasm'
     about = dict(files=files, runtime=runtime.stat().st_size, version=version('deblur_vae'))
+    about['doubt'] = dict(noisy=NOISY, factors=FACTORS['restore'])
     (folder / 'model.json').write_text(json.dumps(about | tables) + '\n')
 
 
@@ -122,7 +124,7 @@ def samples(folder: Path) -> None:
 def assemble() -> None:
     "All parts, in the order in which they need each other."
     package, lock = ROOT / 'deblur_vae', (WEB / 'package-lock.json').read_bytes()
-    code = [(package / f'{name}.py').read_bytes() for name in ('camera', 'classical', 'restore', 'onnx')]
+    code = [(package / f'{name}.py').read_bytes() for name in ('camera', 'classical', 'restore', 'enhance', 'onnx')]
     weights = [(package / 'weights' / f'{name}.safetensors').read_bytes()
                for name in ('restore', 'spectra')]
     parts = (

@@ -1,5 +1,5 @@
 """Pictures of the home page and the social card: `python tools/site_pictures.py` writes nbs/images/astronaut-blurred.jpg,
-astronaut-enhanced.jpg and card.jpg, with the weights that are shipped. The photograph is NASA's, in the public domain."""
+astronaut-enhanced.jpg, astronaut-doubt.jpg and card.jpg, with the weights that are shipped. The photograph is NASA's, in the public domain."""
 from pathlib import Path
 
 import torch
@@ -9,6 +9,7 @@ from torchvision.transforms.functional import to_pil_image, to_tensor
 
 from deblur_vae.data import gaussian_blur, to_8bit
 from deblur_vae.enhance import enhance
+from deblur_vae.files import heat_map
 from deblur_vae.results import psnr
 
 IMAGES = Path(__file__).resolve().parents[1] / 'nbs' / 'images'
@@ -16,14 +17,15 @@ TAPS, SIGMA = 15, 2.6
 FACE = (100, 0, 420, 320)
 
 
-def pair() -> tuple[Image.Image, Image.Image]:
-    "The photograph as the post would blur it, stored in 8 bits; and what `enhance` makes of that."
+def three() -> tuple[Image.Image, Image.Image, Image.Image]:
+    "The photograph as the post would blur it, stored in 8 bits; what `enhance` makes of that; and where it guesses."
     sharp = to_tensor(astronaut())[None]
     blurred = to_8bit(gaussian_blur(sharp, torch.tensor([TAPS]), torch.tensor([SIGMA])))
     before = to_pil_image(blurred[0])
-    after = enhance(before)
+    after, doubt = enhance(before, doubt=True)
     print(f'blurred {psnr(blurred, sharp).item():.2f} dB, enhanced {psnr(to_tensor(after)[None], sharp).item():.2f} dB')
-    return before.crop(FACE), after.crop(FACE)
+    left, top, right, bottom = FACE
+    return before.crop(FACE), after.crop(FACE), Image.fromarray(heat_map(doubt[top:bottom, left:right]))
 
 
 def social_card(before: Image.Image, after: Image.Image) -> Image.Image:
@@ -41,8 +43,9 @@ def social_card(before: Image.Image, after: Image.Image) -> Image.Image:
 
 
 def main() -> None:
-    before, after = pair()
-    for name, picture in (('astronaut-blurred', before), ('astronaut-enhanced', after), ('card', social_card(before, after))):
+    before, after, unsure = three()
+    for name, picture in (('astronaut-blurred', before), ('astronaut-enhanced', after), ('astronaut-doubt', unsure),
+                          ('card', social_card(before, after))):
         picture.save(IMAGES / f'{name}.jpg', quality=88, optimize=True)
 
 

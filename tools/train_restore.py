@@ -9,6 +9,7 @@ import argparse
 import json
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -21,10 +22,10 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm.auto import tqdm
 
-from deblur_vae.camera import EVERYDAY, spread
+from deblur_vae.camera import EVERYDAY
 from deblur_vae.classical import Blur, estimate_blur, known_blur, opponent
 from deblur_vae.data import list_pictures, read_picture, to_tensor
-from deblur_vae.enhance import KEEP, MILDEST, WIDEST, Sharpener
+from deblur_vae.enhance import KEEP, Sharpener, curable
 from deblur_vae.model import save_model, write_beside
 from deblur_vae.restore import LEAST_SCALE, RestoreNet, Told, seen_by, without_doubt
 
@@ -54,13 +55,13 @@ def sample(seed: int, faces: list[Path], photos: list[Path]) -> tuple[np.ndarray
     shot = EVERYDAY(scene(rng, faces, photos), (8, seed))
     told = shot.mask is None and shot.blur[0] != 'none' and rng.random() < TOLD_SHARE
     blur = known_blur(shot.blurry, shot.kernel) if told else estimate_blur(shot.blurry)
-    if not told and (blur.family == 'none' or not MILDEST < spread(blur.kernel) < WIDEST): return None
+    if not curable(blur): return None
     pictures = torch.cat([views_of(shot.blurry, blur).flatten(0, 1), F.pad(shot.sharp, (KEEP,) * 4)])
     levels = (pictures.clamp(0, 1) * 255).round().byte().numpy()
     return levels, [math.log(blur.noise), blur.spectrum.quality or 0]
 
 
-def write_shard(path: Path, seeds: range, faces: list[Path], photos: list[Path]) -> None:
+def write_shard(path: Path, seeds: range, faces: list[Path], photos: list[Path], sample: Callable) -> None:
     "One file of the store, whole or not at all."
     torch.set_num_threads(1), torch.set_flush_denormal(True)
     some = [one for one in (sample(seed, faces, photos) for seed in seeds) if one]
@@ -69,13 +70,13 @@ def write_shard(path: Path, seeds: range, faces: list[Path], photos: list[Path])
     part.rename(path)
 
 
-def prepare(store: Path, folders: list[Path], samples: int, workers: int) -> None:
+def prepare(store: Path, folders: list[Path], samples: int, workers: int, sample: Callable = sample) -> None:
     "All files of the store that are not there yet."
     faces, photos = ([folder / name for name in list_pictures(folder)] for folder in folders)
     store.mkdir(parents=True, exist_ok=True)
     seeds = {store / f'{i:04d}.npz': range(i * SHARD, (i + 1) * SHARD) for i in range(-(-samples // SHARD))}
     missing = [path for path in seeds if not path.exists()]
-    jobs = (delayed(write_shard)(path, seeds[path], faces, photos) for path in missing)
+    jobs = (delayed(write_shard)(path, seeds[path], faces, photos, sample) for path in missing)
     for _ in tqdm(Parallel(workers, return_as='generator_unordered')(jobs), 'store', len(missing), disable=not missing): pass
 
 
@@ -101,7 +102,7 @@ def load(store: Path) -> list[Sample]:
     found = []
     for path in tqdm(sorted(store.glob('*.npz')), 'load', leave=False):
         with np.load(path) as shard:
-            for i, (noise, quality) in enumerate(shard['info'].tolist()):
+            for i, (noise, quality, *_) in enumerate(shard['info'].tolist()):
                 levels = torch.from_numpy(shard[f'x{i}'])
                 apart = (levels[12:15].float() - levels[6:9]) / 255
                 scale = max(LEAST_SCALE, apart.square().mean().sqrt().item())

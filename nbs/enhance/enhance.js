@@ -1,5 +1,6 @@
 // The page: what is chosen, what the worker says, and what is shown of it.
 
+import { ramp } from './heat.js';
 import { Region } from './region.js';
 
 const MOST = 25e6; // pixels: photographs of 24 megapixels are the largest that telephones take as a rule
@@ -8,7 +9,7 @@ const root = document.getElementById('enhance');
 const part = Object.fromEntries([...root.querySelectorAll('[data-part]')].map(element => [element.dataset.part, element]));
 const field = part.form.elements;
 const urls = new Map();
-let worker = null, chosen = null, begun = 0, turns = 0;
+let worker = null, chosen = null, begun = 0, turns = 0, doubted = false;
 
 const region = new Region({
   frame: part.frame, box: part.box, changed: regionChanged,
@@ -37,6 +38,7 @@ function enter(state) {
   part.screen.hidden = part.form.hidden = false;
   part.stage.hidden = state === 'done';
   part.result.hidden = part.save.hidden = part.back.hidden = state !== 'done';
+  part.guess.hidden = state !== 'done' || !doubted;
   part.start.hidden = state === 'working' || state === 'done';
   part.cancel.hidden = part.progress.hidden = state !== 'working';
   part.options.disabled = part.frame.inert = state === 'working';
@@ -45,6 +47,23 @@ function enter(state) {
     ({ ready: part.start, working: part.cancel, done: part.slider })[state]?.focus({ preventScroll: true });
   }
   if (state !== 'working') part.screen.scrollIntoView({ block: 'nearest' });
+}
+
+/** Lays the heat map of the doubt over the enhanced picture, or takes it away. */
+function layHeat(on) {
+  part.guesses.checked = on;
+  part.heat.hidden = part.legend.hidden = !on;
+  part.caption.textContent = on ? 'where it guesses' : 'after';
+}
+
+/** A result's pictures, and the heat map where there is one; that is not laid yet. */
+async function showResult(before, after, heat) {
+  const shown = [show(part.before, before), show(part.after, after)];
+  if (heat) shown.push(show(part.heat, heat.blob));
+  await Promise.all(shown);
+  doubted = Boolean(heat);
+  part.most.textContent = heat ? `±${heat.most} of 255` : '';
+  layHeat(false);
 }
 
 function regionChanged(value) {
@@ -184,8 +203,8 @@ const heard = {
     if (quarter < 4 && quarter > Math.floor(4 * (done - 1) / total)) say(`${25 * quarter} per cent done.`);
   },
   write: () => progress('Writing the picture …', 1),
-  async done({ before, after, ...rest }) {
-    await Promise.all([show(part.before, before), show(part.after, after)]);
+  async done({ before, after, heat, ...rest }) {
+    await showResult(before, after, heat);
     const { width, height } = region.value ?? chosen.size;
     part.result.style.setProperty('--wide', `${Math.max(width, 576)}px`);
     part.result.style.setProperty('--ratio', width / height);
@@ -239,6 +258,8 @@ part.save.addEventListener('click', () => {
   part.save.disabled = true;
   worker.postMessage({ save: true });
 });
+part.ramp.style.background = ramp;
+part.guesses.addEventListener('change', () => layHeat(part.guesses.checked));
 part.slider.addEventListener('slide', () => part.slider.setAttribute('aria-valuenow', Math.round(part.slider.value)));
 
 document.addEventListener('paste', event => {

@@ -104,6 +104,15 @@ function shown(frames, mean, [height, width], [down, across]) {
   return opponent(parts, true);
 }
 
+/** The factor that makes the network's doubts honest, by what was found. */
+function honestyOf({ noisy, factors: kinds }, blur) {
+  const factors = kinds[blur.spectrum.kind];
+  if (blur.spectrum.quality) return factors.jpeg;
+  if (noiseOf(blur) > noisy) return factors.noisy;
+  const { gaussian, other } = factors;
+  return ['gaussian', 'turned'].includes(blur.family) ? gaussian : other;
+}
+
 const clipped = v => Math.min(1, Math.max(0, v));
 
 /** Sides that the network can take. */
@@ -148,6 +157,7 @@ function inner(plane, { size: [h, w], frame }, rim = [0, 0]) {
 export class Sharpener {
   constructor(known, picture, blur, net) {
     Object.assign(this, { known, blur, net, scale: null });
+    this.honesty = honestyOf(known.doubt, blur);
     this.guided = !isProduct(blur.kernel);
     this.scene = sceneOf(known, picture, blur);
     this.sides = beside(known, picture, blur);
@@ -171,7 +181,8 @@ export class Sharpener {
     return { window, frames: window.framed(centred, enough), mean };
   }
 
-  /** What the network makes of the answers of four filters: three planes. */
+  /** What the network makes of the answers of four filters: three planes, and the
+   * doubts of that answer and of the picture as it was. */
   async mended({ size, frame }, frames, views, mean) {
     const pictures = [frames, ...views].map(one => shown(one, mean, size, frame));
     const [h, w] = size.map(n => n + 2 * KEEP), { quality } = this.blur.spectrum;
@@ -180,20 +191,22 @@ export class Sharpener {
     const numbers = [Math.log(noiseOf(this.blur)) / 2 + 3, Math.log(scale) + 4, coarse];
     const { seen, height, width } = seenBy(pictures, [h, w], numbers, scale);
     const change = await this.net(seen, height, width);
-    return pictures[2].map((plane, c) => {
+    const middle = (c, value) => {
       const out = new Float32Array(size[0] * size[1]);
-      for (let y = 0, i = 0; y < size[0]; y++) {
-        const from = (y + KEEP) * w + KEEP;
-        const at = c * height * width + (y + KEEP) * width + KEEP;
-        for (let x = 0; x < size[1]; x++, i++) {
-          out[i] = plane[from + x] + scale * change[at + x];
-        }
+      for (let y = KEEP, i = 0; y < size[0] + KEEP; y++) {
+        const from = y * w + KEEP, at = (c * height + y) * width + KEEP;
+        for (let x = 0; x < size[1]; x++, i++) out[i] = value(change[at + x], from + x);
       }
       return out;
-    });
+    };
+    const likely = pictures[2], unit = scale * this.honesty;
+    return [
+      ...likely.map((plane, c) => middle(c, (v, i) => plane[i] + scale * v)),
+      ...[3, 4].map(c => middle(c, v => unit * v)),
+    ];
   }
 
-  /** What a window becomes, three planes, and its surprise. */
+  /** What a window becomes, five planes as of `mended`, and its surprise. */
   async sharper(piece, enough) {
     const { window, frames, mean } = this.extended(piece, enough);
     const { views, surprise } = window.answers(frames);
@@ -254,15 +267,20 @@ function survey(sharpener, image) {
   return trustIn(sharpener.blur, joined);
 }
 
-/** A window before and after, as far as it is trusted: three planes from 0 to 1. */
+/** A window before and after, as far as it is trusted: three planes from 0 to 1, and
+ * the doubt of each pixel. */
 function blended(before, after, surprise, trust) {
   const share = surprise.map(v => keptAt(trust, v));
-  return before.map((plane, c) => plane.map((v, i) =>
+  const colours = before.map((plane, c) => plane.map((v, i) =>
     v + share[i] * (clipped(after[c][i]) - v)));
+  const [ofAfter, ofBefore] = after.slice(3);
+  return [...colours, ofBefore.map((v, i) => v + share[i] * (ofAfter[i] - v))];
 }
 
 /**
- * A sharper picture, the blur that was found, and the reason where nothing was done.
+ * A sharper picture, its doubt (half the width of a 90 % interval of the error of each
+ * grey value, white is 1), the blur that was found, and the reason where nothing was
+ * done; then without doubt.
  * `net(seen, height, width)` gives the change; `tell(stage, done, total)` hears of all.
  */
 export async function sharpen(known, net, image, tell = () => {}) {
@@ -282,10 +300,11 @@ export async function sharpen(known, net, image, tell = () => {}) {
     const progress = (done, total) => tell('tiles', done, total);
     const act = (piece, border) => restore(piece, border ? EDGE : INSIDE);
     const sharper = await tiled(act, image, TILE, OVERLAP, progress);
-    return { image: sharper, blur, reason: null };
+    return { ...sharper, blur, reason: null };
   }
   tell('tiles', 0, 1);
   const planes = await restore(picture, ENOUGH);
-  return planes ? { image: rounded(image, planes), blur, reason: null }
-    : { image, blur, reason: 'uneven' };
+  if (!planes) return { image, blur, reason: 'uneven' };
+  const doubt = planes[3].map(clipped);
+  return { image: rounded(image, planes), doubt, blur, reason: null };
 }

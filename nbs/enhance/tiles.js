@@ -2,6 +2,7 @@
 
 const MULTIPLE = 8; // of which sides and starts of tiles are, as are blocks of JPEG
 const LEAST = 32; // pixels that a tile has at least
+const CHANNELS = 4; // of a restored tile: three colours and their doubt
 
 /** Whole numbers from `start` on, below `stop`. */
 export const range = (start, stop) =>
@@ -69,20 +70,23 @@ export function pieceOf(image, rows, columns) {
 function addTile(band, bandWidth, x, planes, down, across) {
   for (let r = 0, from = 0; r < down.length; r++) {
     for (let q = 0; q < across.length; q++, from++) {
-      const weight = down[r] * across[q], to = 3 * (r * bandWidth + x + q);
-      if (weight) for (let c = 0; c < 3; c++) band[to + c] += weight * planes[c][from];
+      const weight = down[r] * across[q], to = CHANNELS * (r * bandWidth + x + q);
+      if (!weight) continue;
+      for (let c = 0; c < CHANNELS; c++) band[to + c] += weight * planes[c][from];
     }
   }
 }
 
-const level = v => Math.floor(Math.min(1, Math.max(0, v)) * 255 + 0.5);
+const clipped = v => Math.min(1, Math.max(0, v));
+const level = v => Math.floor(clipped(v) * 255 + 0.5);
 
 /** Rounds finished rows of the band into the picture, half up; its opacity stays. */
-function writeRows(image, band, bandWidth, top, count) {
+function writeRows({ image, doubt }, band, bandWidth, top, count) {
   for (let r = 0; r < Math.min(count, image.height - top); r++) {
     for (let x = 0; x < image.width; x++) {
-      const from = 3 * (r * bandWidth + x), to = 4 * ((top + r) * image.width + x);
-      for (let c = 0; c < 3; c++) image.data[to + c] = level(band[from + c]);
+      const from = CHANNELS * (r * bandWidth + x), to = (top + r) * image.width + x;
+      for (let c = 0; c < 3; c++) image.data[4 * to + c] = level(band[from + c]);
+      doubt[to] = clipped(band[from + 3]);
     }
   }
 }
@@ -90,15 +94,15 @@ function writeRows(image, band, bandWidth, top, count) {
 /** An image with other colours, three planes from 0 to 1; its opacity stays. */
 export function rounded(image, planes) {
   const data = new Uint8ClampedArray(image.data);
-  planes.forEach((plane, c) => {
+  planes.slice(0, 3).forEach((plane, c) => {
     for (let i = 0; i < plane.length; i++) data[4 * i + c] = level(plane[i]);
   });
   return { data, width: image.width, height: image.height };
 }
 
 /**
- * A new image: `restore(piece, border)` → three planes on overlapping tiles that fade
- * into each other. `border`: does the tile end where the picture does?
+ * A new image and its doubt: `restore(piece, border)` → four planes on overlapping
+ * tiles that fade into each other. `border`: does the tile end where the picture does?
  */
 export async function tiled(restore, image, tile, overlap, progress) {
   const spans = [image.height, image.width].map(n =>
@@ -107,7 +111,9 @@ export async function tiled(restore, image, tile, overlap, progress) {
   const [ys, xs] = spans.map(span => tileStarts(span, tile, overlap));
   const down = tileWeights(ys, h, overlap), across = tileWeights(xs, w, overlap);
   const { width, height } = image, data = new Uint8ClampedArray(image.data);
-  const out = { data, width, height }, band = new Float32Array(h * spans[1] * 3);
+  const doubt = new Float32Array(width * height), line = spans[1] * CHANNELS;
+  const out = { image: { data, width, height }, doubt };
+  const band = new Float32Array(h * line);
   const atEnd = (i, all) => i === 0 || i === all.length - 1;
   progress(0, ys.length * xs.length);
   for (const [i, y] of ys.entries()) {
@@ -120,8 +126,8 @@ export async function tiled(restore, image, tile, overlap, progress) {
     }
     const done = (i + 1 < ys.length ? ys[i + 1] : spans[0]) - y;
     writeRows(out, band, spans[1], y, done);
-    band.copyWithin(0, done * spans[1] * 3);
-    band.fill(0, band.length - done * spans[1] * 3);
+    band.copyWithin(0, done * line);
+    band.fill(0, band.length - done * line);
   }
   return out;
 }
@@ -174,6 +180,17 @@ export function cropped(image, { x, y, width, height }) {
   for (let r = 0; r < height; r++) {
     const from = 4 * ((y + r) * image.width + x);
     out.data.set(image.data.subarray(from, from + 4 * width), 4 * r * width);
+  }
+  return out;
+}
+
+/** The doubts in a box of a picture of some width. */
+export function croppedDoubt(doubt, wide, { x, y, width, height }) {
+  if (width === wide && width * height === doubt.length) return doubt;
+  const out = new Float32Array(width * height);
+  for (let r = 0; r < height; r++) {
+    const from = (y + r) * wide + x;
+    out.set(doubt.subarray(from, from + width), r * width);
   }
   return out;
 }

@@ -3,10 +3,11 @@
 // the last result.
 
 import { prepared, summary } from './estimate.js';
+import { heatMap } from './heat.js';
 import { Told, load } from './runtime.js';
 import { TILE, sharpen } from './sharpen.js';
 import {
-  blurred, cropped, isGrey, makeGrey, paste, psnr, surroundings,
+  blurred, cropped, croppedDoubt, isGrey, makeGrey, paste, psnr, surroundings,
 } from './tiles.js';
 
 const MARGIN = 64; // pixels around a region that are looked at as well
@@ -62,15 +63,24 @@ async function prepare() {
   return { known: prepared(about, gains), net };
 }
 
-/** The region of `image`, sharper; the blur found, and why nothing was done. */
+/** The region of `image`, sharper; its doubt, the blur found, why nothing was done. */
 async function restored(image, region) {
   const around = surroundings(region, image, TILE, MARGIN);
   const part = cropped(image, around), { known, net } = model;
   const progress = (stage, done, total) => tell({ stage, done, total });
-  const { image: out, blur, reason } = await sharpen(known, net, part, progress);
+  const { image: out, doubt, blur, reason } = await sharpen(known, net, part, progress);
   if (!reason && isGrey(part)) makeGrey(out);
   const place = { ...region, x: region.x - around.x, y: region.y - around.y };
-  return { after: cropped(out, place), found: blur && summary(blur), reason };
+  return {
+    after: cropped(out, place), found: blur && summary(blur), reason,
+    doubt: doubt && croppedDoubt(doubt, part.width, place),
+  };
+}
+
+/** A PNG file of a region's doubt as colours, and what the brightest stands for. */
+async function heated(doubt, { width, height }) {
+  const { image, most } = heatMap(doubt, width, height);
+  return { blob: await encode(image), most };
 }
 
 async function enhance({ file, region, blur }) {
@@ -80,14 +90,15 @@ async function enhance({ file, region, blur }) {
   if (blur) tell({ stage: 'blur' });
   const image = blur ? blurred(sharp, blur.taps, blur.sigma) : sharp;
   model ??= await prepare();
-  const { after, found, reason } = await restored(image, place);
+  const { after, doubt, found, reason } = await restored(image, place);
   tell({ stage: 'write' });
   const seen = cropped(image, place), target = blur && cropped(sharp, place);
   const shown = { before: await encode(seen), after: await encode(after) };
   const gain = target && [psnr(target, seen), psnr(target, after)];
+  const heat = doubt && await heated(doubt, place);
   paste(image, after, place.x, place.y);
   result = image;
-  tell({ stage: 'done', ...shown, gain, found, reason });
+  tell({ stage: 'done', ...shown, heat, gain, found, reason });
 }
 
 /** A sentence for anything that can go wrong. */

@@ -1,5 +1,5 @@
 // What the page's modules make of pictures, planes and matrices: `node sharpen.mjs FOLDER`,
-// with a job in it; the sharper pictures are written there.
+// with a job in it; the sharper pictures and their doubts are written there.
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -47,17 +47,21 @@ function transformed({ plane, height, width }) {
 /** Typed arrays as plain ones. */
 const plain = (_, value) => ArrayBuffer.isView(value) ? Array.from(value) : value;
 
-const { known, net } = await model(), reasons = [], out = Buffer.alloc(pixels.length);
+const { known, net } = await model(), reasons = [], blurs = [];
+const out = Buffer.alloc(pixels.length), doubts = new Float32Array(pixels.length / 3);
 for (const place of job.pictures) {
-  const { image, reason } = await sharpen(known, net, imageOf(place));
+  const { image, doubt, blur, reason } = await sharpen(known, net, imageOf(place));
   for (let i = 0; i < place.height * place.width; i++) {
     out.set(image.data.subarray(4 * i, 4 * i + 3), place.at + 3 * i);
   }
+  if (doubt) doubts.set(doubt, place.at / 3);
   reasons.push(reason);
+  blurs.push(blur);
 }
+writeFileSync(join(folder, 'doubt.bin'), doubts);
 writeFileSync(join(folder, 'sharper.bin'), out);
 console.log(JSON.stringify({
-  reasons,
+  reasons, blurs,
   transforms: job.planes.map(transformed),
   eigen: job.matrices.map(({ matrix, n }) => symmetricEigen(Float64Array.from(matrix), n)),
   products: job.products.map(({ a, b, sides }) =>

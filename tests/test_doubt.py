@@ -1,0 +1,137 @@
+"The doubt of `enhance`: in each condition as right as it says, for any kind and size of picture, and on the command line."
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from skimage.data import astronaut, chelsea, coffee
+
+from deblur_vae import enhance as module
+from deblur_vae.camera import alone, convolve, disc, gaussian, inner
+from deblur_vae.cli import main
+from deblur_vae.data import to_8bit
+from deblur_vae.enhance import METHODS, enhance
+from deblur_vae.files import heat_map
+from deblur_vae.restore import RestoreNet
+
+TABLES = Path(__file__).parents[1] / 'benchmarks' / 'latent'
+CAMERAS = {
+    'gaussian': alone('gaussian', (2.0, 2.0), (13,)),
+    'disc': alone('disc', (3.0, 3.0)),
+    'noise': alone('gaussian', (2.0, 2.0), (13,), noisy=1.0, read=(0.01, 0.01), shot=0.0),
+    'jpeg': alone('disc', (3.0, 3.0), squeezed=1.0, quality=(85, 85)),
+}
+
+
+def scene(photo, top, left): return torch.from_numpy(photo()[top:top + 256, left:left + 256].copy()).permute(2, 0, 1) / 255
+
+
+SCENES = scene(astronaut, 0, 100), scene(coffee, 60, 150), scene(chelsea, 20, 80)
+
+
+def errors(result, sharp): return (result - sharp).mean(0).abs().numpy()
+
+
+@pytest.mark.parametrize('method', METHODS)
+@pytest.mark.parametrize('name', CAMERAS)
+def test_nine_in_ten_errors_lie_inside(name, method):
+    inside, low, high = [], [], []
+    for i, one in enumerate(SCENES):
+        shot = CAMERAS[name](one, i)
+        result, doubt = enhance(shot.blurry, doubt=True, method=method)
+        error = errors(result, shot.sharp)
+        inside.append(np.mean(error <= doubt))
+        low.append(error[doubt < np.median(doubt)].mean())
+        high.append(error[doubt > np.quantile(doubt, 0.9)].mean())
+    assert 0.78 < np.mean(inside) < 0.98 and np.mean(high) > 2.5 * np.mean(low)
+
+
+@pytest.mark.parametrize('kernel', [gaussian(1.6), disc(2.5)])
+def test_a_patch_that_is_blurred_more_shows(kernel):
+    for one in SCENES[:2]:
+        mask = torch.zeros_like(one)
+        mask[:, 100:170, 90:170] = 1
+        mask = convolve(mask, gaussian(2.0))
+        y = torch.lerp(convolve(one, kernel), convolve(one, gaussian(4.5)), mask)
+        result, doubt = enhance(to_8bit(inner(y, 16)), doubt=True, kernel=kernel)
+        patch = inner(mask, 16)[0].numpy() > 0.9
+        assert doubt[patch].mean() > 1.1 * doubt[~patch].mean()
+
+
+def test_doubt_changes_nothing_else_and_fits_any_picture():
+    shot = CAMERAS['disc'](SCENES[0], 0)
+    pixels = (shot.blurry.permute(1, 2, 0) * 255).round().byte().numpy()
+    for image in (pixels, pixels[..., 0], pixels.astype(np.uint16) * 257, Image.fromarray(pixels), shot.blurry):
+        picture, doubt = enhance(image, doubt=True)
+        assert type(picture) is type(image) and np.array_equal(np.asarray(picture), np.asarray(enhance(image)))
+        assert doubt.shape == (224, 224) and doubt.dtype == np.float32
+        assert 0 <= doubt.min() and doubt.max() <= 1 and doubt.mean() > 0.002
+    told = enhance(pixels, doubt=True, kernel='disc:3')[1]
+    assert 0.3 < told.mean() / doubt.mean() < 1.5
+
+
+@pytest.mark.parametrize('method', METHODS)
+def test_doubt_in_tiles(method):
+    big = torch.from_numpy(np.tile(coffee(), (3, 2, 1))[:1000, :900].copy()).permute(2, 0, 1) / 255
+    blurry = to_8bit(convolve(big, disc(3.0)))
+    picture, doubt = enhance(blurry, doubt=True, method=method, tile=256)
+    assert doubt.shape == (1000, 900) and torch.equal(picture, enhance(blurry, method=method, tile=256))
+    assert 0.75 < np.mean(errors(picture, big) <= doubt) < 0.99
+    assert np.abs(doubt - enhance(blurry, doubt=True, method=method)[1]).mean() < 0.2 * doubt.mean()
+
+
+def test_less_strength_is_more_doubt():
+    shot = CAMERAS['disc'](SCENES[0], 0)
+    means = [enhance(shot.blurry, doubt=True, strength=s)[1].mean() for s in (1.0, 0.5, 0.0)]
+    assert means == sorted(means) and means[2] > 1.5 * means[0]
+    left = enhance(shot.blurry, doubt=True, strength=0.0)[1]
+    assert 0.75 < np.mean(errors(shot.blurry, shot.sharp) <= left) < 0.99
+
+
+def test_a_picture_that_stays_is_as_sure_as_its_noise():
+    assert enhance(astronaut(), doubt=True)[1].max() < 0.01
+    assert not enhance(np.zeros((9, 9), np.uint8), doubt=True)[1].any()
+
+
+def test_the_network_gives_its_answer_with_or_without():
+    torch.manual_seed(0)
+    net, seen = RestoreNet().eval(), torch.rand(1, 19, 32, 40)
+    torch.nn.init.normal_(net.last.weight, std=0.1)
+    with torch.no_grad(): both, alone_ = net(seen, True), net(seen)
+    assert both.shape == (1, 5, 32, 40) and torch.equal(both[:, :3], alone_) and both[:, 3:].min() > 0
+
+
+def test_every_condition_has_its_factor():
+    assert set(module.FACTORS) == set(METHODS)
+    assert all(0.3 < f < 3 for kinds in module.FACTORS.values() for factors in kinds for f in factors.values())
+
+
+def test_heat_map():
+    doubt = np.linspace(0, 0.1, 100 * 80, dtype=np.float32).reshape(100, 80)
+    heat = heat_map(doubt)
+    assert heat.dtype == np.uint8 and heat.shape[0] == 100 and heat.shape[1] > 100
+    assert heat[0, :80].mean() < 20 < 200 < heat[-1, :80].mean(), 'dark is sure'
+    assert heat_map(np.zeros((5, 7), np.float32)).shape[0] == 5
+
+
+def test_command(tmp_path, capsys):
+    shot = CAMERAS['disc'](SCENES[0], 0)
+    Image.fromarray((shot.blurry.permute(1, 2, 0) * 255).round().byte().numpy()).save(tmp_path / 'a.jpg', quality=95)
+    argv = ['enhance', str(tmp_path / 'a.jpg'), '--doubt', '--device', 'cpu']
+    assert main(argv) == 0
+    assert {p.name for p in tmp_path.iterdir()} == {'a.jpg', 'a-enhanced.jpg', 'a-doubt.png'}
+    with Image.open(tmp_path / 'a-doubt.png') as heat: assert heat.height == 224 and heat.width > 224
+    capsys.readouterr()
+    assert main(argv) == 2 and 'exists already' in capsys.readouterr().err
+    assert main([*argv, '--force', '--method', 'classical']) == 0
+    (tmp_path / 'a-enhanced.jpg').unlink()
+    assert main(argv) == 2 and 'a-doubt.png exists already' in capsys.readouterr().err
+    assert not (tmp_path / 'a-enhanced.jpg').exists(), 'nothing is half done'
+
+
+def test_the_table_keeps_its_promise():
+    with open(TABLES / 'doubt.csv') as file: rows = list(csv.DictReader(file))
+    assert {row['method'] for row in rows} == set(METHODS)
+    for row in rows: assert 0.85 < float(row['inside']) < 0.95, row
