@@ -334,10 +334,10 @@ def expected_error(
 # %% ../nbs/13_enhance.ipynb #d0b7a002
 NOISY = 0.004 # estimated noise from which a picture counts as noisy
 FACTORS = { # on the widths, for smooth and for detailed pictures, by `tools/calibrate_doubt.py`
-    'restore': (dict(gaussian=1.0, other=1.0, noisy=1.0, jpeg=1.0, told=1.0),
-                dict(gaussian=1.0, other=1.0, noisy=1.0, jpeg=1.0, told=1.0)),
-    'classical': (dict(gaussian=1.0, other=1.0, noisy=1.0, jpeg=1.0, told=1.0),
-                  dict(gaussian=1.0, other=1.0, noisy=1.0, jpeg=1.0, told=1.0)),
+    'restore': (dict(gaussian=0.822, other=0.970, noisy=0.896, jpeg=0.908, told=0.760),
+                dict(gaussian=1.014, other=1.068, noisy=1.037, jpeg=1.219, told=1.043)),
+    'classical': (dict(gaussian=0.521, other=0.717, noisy=0.786, jpeg=0.806, told=0.631),
+                  dict(gaussian=0.668, other=0.788, noisy=0.896, jpeg=1.332, told=0.797)),
 }
 
 

@@ -118,7 +118,7 @@ def check_onnx(
     path: str | Path | bytes, # a file of `export_onnx`, or what is in it
     model: RestoreNet, # the network it was made of
     seed: int = 0, # of the pictures that it is tried on
-) -> float: # in units of what the network changes
+) -> float: # in units of what the network changes; of doubts above 1, relative
     """Greatest difference between ONNX Runtime and PyTorch.
 
     ValueError if it is above `CLOSE`, and for any other file."""
@@ -126,7 +126,8 @@ def check_onnx(
     for seen in trial(96, 136, seed)[:, None]:
         with torch.no_grad(): theirs = float16_copy(model)(seen, True).numpy()
         ours, = session.run(None, {'seen': seen.numpy()})
-        worst = float(np.maximum(worst, np.abs(ours - theirs).max()))
+        apart = np.abs(ours - theirs) / np.maximum(1, np.abs(theirs))
+        worst = float(np.maximum(worst, apart.max()))
     if worst <= CLOSE: return worst
     raise ValueError(f'{name_of(path)}: ONNX Runtime and PyTorch differ by {worst:.2g}, '
                      f'more than {CLOSE:g}: not the same weights, or numbers too large '
