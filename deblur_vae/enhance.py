@@ -485,7 +485,7 @@ def survey(sharpener: Sharpener, pixels: np.ndarray) -> Trust:
     sharpener.scale = np.mean(np.square(scales)).item()**0.5 if scales else None
     return trust_in(sharpener.blur, torch.cat(surprises))
 
-
+# %% ../nbs/13_enhance.ipynb #d9f038bb
 def blended(
     x: Tensor, # as it was, [3,h,w]
     y: Tensor, # sharper, [3,h,w]; or [5,h,w], with the doubt of `y` and of `x`

@@ -267,7 +267,7 @@ def grown(x: Tensor, factor: int) -> Tensor:
     "[B,C,H,W] → [B,C,H·factor,W·factor], bilinear: it leaves no texture."
     return F.interpolate(x, scale_factor=factor, mode='bilinear')
 
-
+# %% ../nbs/05_latent.ipynb #4c0f77a2
 class LaplaceNet(nn.Module):
     """From a blurry picture to the likeliest sharp one and a scale of doubt a pixel.
 
@@ -447,7 +447,7 @@ def log_weights(
         rows.append(prior - laplace_nll(x - mean, log_scale))
     return torch.stack(rows)
 
-
+# %% ../nbs/05_latent.ipynb #3dbaa968
 def importance_bound(weights: Tensor) -> Tensor: # [n,B] of `log_weights` → nats, [B]
     r"""Upper bound of the negative log-likelihood, $-\ln\frac1n\sum_i e^{w_i}$.
 

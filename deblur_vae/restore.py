@@ -140,7 +140,7 @@ def detail(x: Tensor) -> Tensor: # [B,3,H,W] → [B,4,H/2,W/2]
         levels.append(smooth((fine - coarse).square(), 9).clamp(min=1e-7).log() / 4 + 2)
     return torch.cat(levels, 1)
 
-
+# %% ../nbs/12_restore.ipynb #ceb05488
 class RestoreNet(nn.Module):
     "From the blurry picture and the answers of four filters to a better answer."
     def __init__(
@@ -211,7 +211,7 @@ def without_doubt(pictures: Tensor) -> Tensor: # [5,3,H,W], see `seen_by`
     "The narrower and the wider view repeat the likeliest: so a known blur is trained."
     return pictures[[0, 2, 2, 2, 4]]
 
-
+# %% ../nbs/12_restore.ipynb #256d521d
 @torch.no_grad()
 def mended(
     net: RestoreNet,

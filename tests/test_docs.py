@@ -1,4 +1,5 @@
 "The form of the series: what every notebook has, what the site knows of, and that the README speaks of what exists."
+import ast
 import json
 import re
 
@@ -38,13 +39,21 @@ def test_sidebar_has_every_notebook_in_order():
     assert [item['section'] for item in contents[1:]] == ['The story', 'Real pictures', 'The workshop', 'Appendices']
 
 
+def is_one_class(code):
+    "A class stays whole, however many methods it has; each of them fits on a screen."
+    body = ast.parse(code).body
+    parts = body[0].body if len(body) == 1 and isinstance(body[0], ast.ClassDef) else []
+    return bool(parts) and all(part.end_lineno - part.lineno < 42 for part in parts)
+
+
 @pytest.mark.parametrize('path', NOTEBOOKS, ids=names(NOTEBOOKS))
 def test_notebook_form(path):
     first = cells(path, 'markdown')[0]
     assert re.match(r'# \S.*\n\n> \S', first), 'a notebook begins with a title and a subtitle'
     assert path.stat().st_size < 1e6
     assert not [c['id'] for c in json.loads(path.read_text())['cells'] if not re.fullmatch(r'[\w-]+', c['id'])]
-    for code in cells(path, 'code'): assert len(code.splitlines()) <= 42, code[:80]
+    for code in cells(path, 'code'):
+        assert len(code.splitlines()) <= 42 or is_one_class(code), code[:80]
 
 
 @pytest.mark.parametrize('path', CHAPTERS, ids=names(CHAPTERS))
