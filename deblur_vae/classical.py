@@ -23,8 +23,8 @@ __all__ = ['OPPONENT', 'PIECE', 'ROUGH', 'DENSE', 'KINDS', 'SPECTRA', 'NODES', '
 
 # %% ../nbs/11_classical.ipynb #649d69d4
 import math
-from copy import copy
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, lru_cache
 from importlib.resources import files

@@ -315,7 +315,6 @@ class Given(NamedTuple):
     prior: tuple[Tensor, Tensor] # mean and ln variance of p(z|y)
 
 
-
 def whole_eighths(x: Tensor) -> Tensor: # [B,3,H,W] → sides divisible by 8
     "A picture with its last row and column repeated."
     h, w = x.shape[2:]

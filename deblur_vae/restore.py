@@ -177,11 +177,19 @@ class RestoreNet(nn.Module):
         f = f + enlarged(self.up(self.context(self.down(f))), 4)
         return self.after(f)
 
-    def doubt(self, seen: Tensor, features: Tensor) -> Tensor: # [B,2,H,W]
-        """Half the width of a 90 % interval of the grey value's error, in units of the
-        scale: of the answer, and of the blurry picture if it is left as it is."""
-        told = torch.cat([features, detail(seen[:, :3]), detail(seen[:, 6:9])], 1)
-        return enlarged(self.guess(told).clamp(-6, 5), 2).exp()
+    def clues(self, seen: Tensor, features: Tensor) -> Tensor: # [B,channels+8,H/2,W/2]
+        "What the doubt is made of: also how much detail is in the picture and the answer."
+        return torch.cat([features, detail(seen[:, :3]), detail(seen[:, 6:9])], 1)
+
+    def log_doubt(self, clues: Tensor) -> Tensor: # [B,2,H,W]
+        """Logarithm of half the width of a 90 % interval of the grey value's error, in
+        units of the scale: of the answer, and of the blurry picture left as it is."""
+        return enlarged(self.guess(clues).clamp(-6, 5), 2)
+
+    def change(self, seen: Tensor, features: Tensor) -> Tensor: # [B,3,H,W]
+        "What to change, in units of the scale."
+        f = torch.cat([seen, enlarged(self.out(features), 2)], 1)
+        return self.last(F.relu(self.full(f)))
 
     def forward(
         self,
@@ -190,9 +198,9 @@ class RestoreNet(nn.Module):
     ) -> Tensor: # [B,3,H,W], or [B,5,H,W] with `doubt`
         "What to change, in units of the scale; `doubt` comes last."
         features = self.features(seen)
-        f = torch.cat([seen, enlarged(self.out(features), 2)], 1)
-        change = self.last(F.relu(self.full(f)))
-        return torch.cat([change, self.doubt(seen, features)], 1) if doubt else change
+        change = self.change(seen, features)
+        if not doubt: return change
+        return torch.cat([change, self.log_doubt(self.clues(seen, features)).exp()], 1)
 
 # %% ../nbs/12_restore.ipynb #baf731b7
 def seen_by(

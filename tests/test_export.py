@@ -97,7 +97,7 @@ def test_any_size(small_file, small):
         x = torch.rand(1, SEEN, *size, generator=torch.Generator().manual_seed(0))
         with torch.no_grad(): theirs = small(x, True).numpy()
         apart = np.abs(session.run(None, {'seen': x.numpy()})[0] - theirs)
-        assert (apart / np.maximum(1, np.abs(theirs))).max() < 1e-2
+        assert apart[:, :3].max() < 1e-2 and (apart[:, 3:] / np.maximum(1, theirs[:, 3:])).max() < 1e-2
 
 
 def test_what_is_in_it(file, model):

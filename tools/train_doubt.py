@@ -17,14 +17,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from tqdm.auto import tqdm
-from train_restore import TOLD_SHARE, batch, load, prepare, scene
+from train_restore import TOLD_SHARE, batch, load, prepare, scene, views_of
 
 from deblur_vae.camera import EVERYDAY, Shot, convolve, gaussian
-from deblur_vae.classical import Blur, estimate_blur, known_blur
+from deblur_vae.classical import estimate_blur, known_blur
 from deblur_vae.data import to_8bit
-from deblur_vae.enhance import KEEP, Sharpener, levels_of
+from deblur_vae.enhance import KEEP, levels_of
 from deblur_vae.model import save_model
-from deblur_vae.restore import RestoreNet, detail, enlarged, pretrained, without_doubt
+from deblur_vae.restore import RestoreNet, pretrained
 
 LEVEL, PATCHED, RATE, EPOCHS, CACHED = 0.9, 0.5, 3e-3, 30, 200
 FINEST = 0.25 / 255  # errors below are those of rounding
@@ -61,15 +61,6 @@ def sample(seed: int, faces: list[Path], photos: list[Path]):
     return levels, [math.log(blur.noise), blur.spectrum.quality or 0, deviation, twice]
 
 
-def views_of(x: Tensor, blur: Blur) -> tuple[Tensor, float]:
-    "What the network is shown, [5,3,H+16,W+16], and what the filter expects."
-    sharpener = Sharpener(x, blur, RestoreNet())
-    window, z, mean = sharpener.extended(x)
-    pictures = sharpener.shown(window, z, mean)
-    if blur.family == 'kernel': pictures = without_doubt(pictures)
-    return pictures, window.deviation
-
-
 def pinball(log_error: Tensor, log_width: Tensor, weight: Tensor) -> Tensor:
     "Least where `log_width` is the quantile of `LEVEL`; weighted mean."
     over = log_error - log_width
@@ -90,11 +81,10 @@ def cached(net: RestoreNet, samples: list, count: int) -> list[tuple[Tensor, ...
     for _ in tqdm(range(count), 'features'):
         seen, likely, goal, scale = batch(samples, rng)
         features = net.features(seen)
-        f = torch.cat([seen, enlarged(net.out(features), 2)], 1)
-        answer = likely + scale * net.last(F.relu(net.full(f)))
+        answer = likely + scale * net.change(seen, features)
         errors = torch.stack([log_errors(x, goal) for x in (answer, seen[:, :3])], 1)
-        looks = torch.cat([features, detail(seen[:, :3]), detail(seen[:, 6:9])], 1)
-        batches.append((looks.bfloat16(), errors, goal[:, 3:], scale.log()))
+        clues = net.clues(seen, features).bfloat16()
+        batches.append((clues, errors, goal[:, 3:], scale.log()))
     return batches
 
 
@@ -117,8 +107,8 @@ def fit_branch(path: Path, samples: list, epochs: int) -> RestoreNet:
             part = (epoch + step / len(batches)) / epochs
             for group in optimiser.param_groups:
                 group['lr'] = RATE * (0.5 + 0.5 * math.cos(math.pi * part)) + 1e-5
-            looks, errors, inside, scale = batches[i]
-            widths = enlarged(net.guess(looks.float()).clamp(-6, 5), 2) + scale
+            clues, errors, inside, scale = batches[i]
+            widths = net.log_doubt(clues.float()) + scale
             loss = pinball(errors, widths, inside)
             optimiser.zero_grad()
             loss.backward()

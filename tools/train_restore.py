@@ -41,12 +41,12 @@ def scene(rng: np.random.Generator, faces: list[Path], photos: list[Path]) -> Te
     return x[:, top:top + SIDE, left:left + SIDE]
 
 
-def views_of(x: Tensor, blur: Blur) -> Tensor: # [5,3,H+16,W+16] in RGB
+def views_of(x: Tensor, blur: Blur) -> tuple[Tensor, float]: # [5,3,H+16,W+16] in RGB; expected deviation, of `Window`
     "The picture, extended, and the answers of four filters, as `enhance` shows them to the network."
     sharpener = Sharpener(x, blur, RestoreNet())
     window, z, mean = sharpener.extended(x)
     pictures = sharpener.shown(window, z, mean)
-    return without_doubt(pictures) if blur.family == 'kernel' else pictures
+    return without_doubt(pictures) if blur.family == 'kernel' else pictures, window.deviation
 
 
 def sample(seed: int, faces: list[Path], photos: list[Path]) -> tuple[np.ndarray, list[float]] | None:
@@ -56,7 +56,7 @@ def sample(seed: int, faces: list[Path], photos: list[Path]) -> tuple[np.ndarray
     told = shot.mask is None and shot.blur[0] != 'none' and rng.random() < TOLD_SHARE
     blur = known_blur(shot.blurry, shot.kernel) if told else estimate_blur(shot.blurry)
     if not curable(blur): return None
-    pictures = torch.cat([views_of(shot.blurry, blur).flatten(0, 1), F.pad(shot.sharp, (KEEP,) * 4)])
+    pictures = torch.cat([views_of(shot.blurry, blur)[0].flatten(0, 1), F.pad(shot.sharp, (KEEP,) * 4)])
     levels = (pictures.clamp(0, 1) * 255).round().byte().numpy()
     return levels, [math.log(blur.noise), blur.spectrum.quality or 0]
 
