@@ -28,10 +28,14 @@ def show_pictures(
     suptitle: str | None = None, # above all
 ) -> plt.Figure:
     "A figure with `pictures` in a grid, without axes."
-    pictures = [p.detach().clamp(0, 1).permute(1, 2, 0).cpu().numpy() if isinstance(p, Tensor) else np.asarray(p) for p in pictures]
-    columns = min(columns, len(pictures)); rows = -(-len(pictures) // columns)
-    height = width * pictures[0].shape[0] / pictures[0].shape[1] + (0.25 if titles else 0)
-    fig, axes = plt.subplots(rows, columns, figsize=(columns * width, rows * height + bool(suptitle) * 0.35),
+    pictures = [p.detach().clamp(0, 1).permute(1, 2, 0).cpu().numpy()
+                if isinstance(p, Tensor) else np.asarray(p) for p in pictures]
+    titles, columns = list(titles), min(columns, len(pictures))
+    rows = -(-len(pictures) // columns)
+    titled = sum(any(titles[i:i + columns]) for i in range(0, len(titles), columns))
+    height = rows * width * pictures[0].shape[0] / pictures[0].shape[1]
+    height += 0.25 * titled + 0.35 * bool(suptitle)
+    fig, axes = plt.subplots(rows, columns, figsize=(columns * width, height),
                              squeeze=False, layout='constrained')
     for ax in axes.flat: ax.axis('off')
     for ax, picture in zip(axes.flat, pictures): ax.imshow(picture, cmap='gray', vmin=0, vmax=1 if picture.dtype.kind == 'f' else 255)
