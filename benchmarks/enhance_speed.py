@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -21,9 +22,16 @@ from deblur_vae.enhance import enhance
 
 SIZES = {'face': (218, 178), '512×512': (512, 512)}
 LARGE = 4000, 6000
-ALONE = ('import re, sys, time, numpy as np; from deblur_vae.enhance import enhance; picture = np.load(sys.argv[1]); '
-         'start = time.perf_counter(); enhance(picture); seconds = time.perf_counter() - start; '
-         "print(seconds, int(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1]) / 1e6)")  # ru_maxrss knows the parent's
+ALONE = """
+import re, sys, time, numpy as np
+from deblur_vae.enhance import enhance
+picture, doubt = np.load(sys.argv[1]), sys.argv[2] == 'True'
+start = time.perf_counter()
+enhance(picture, doubt=doubt)
+seconds = time.perf_counter() - start
+peak = re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1]
+print(seconds, int(peak) / 1e6)
+""" # ru_maxrss knows the parent's
 
 
 def blurred(height: int, width: int) -> np.ndarray: # uint8 [H,W,3]
@@ -49,29 +57,37 @@ def timed(call, *args) -> float:
     return time.perf_counter() - start
 
 
-def alone(picture: np.ndarray) -> tuple[float, float]: # seconds, GB
+def alone(picture: np.ndarray, doubt: bool = False) -> tuple[float, float]: # s, GB
     "`enhance` in a process of its own."
     with tempfile.TemporaryDirectory() as folder:
         np.save(path := Path(folder) / 'picture.npy', picture)
-        done = subprocess.run([sys.executable, '-c', ALONE, str(path)], check=True, capture_output=True, text=True)
+        done = subprocess.run([sys.executable, '-c', ALONE, str(path), str(doubt)],
+                              check=True, capture_output=True, text=True)
     return tuple(map(float, done.stdout.split()))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--rounds', type=int, default=7)
-    parser.add_argument('--large', action='store_true', help='24 megapixels, too: a minute')
+    parser.add_argument('--large', action='store_true', help='24 megapixels: 2 minutes')
     args = parser.parse_args()
+    calls = [enhance, partial(enhance, doubt=True), lucy]
     for name, size in SIZES.items():
         picture = blurred(*size)
-        enhance(picture), lucy(picture)
-        pairs = [(timed(enhance, picture), timed(lucy, picture)) for _ in range(args.rounds)]
-        ours, theirs = map(median, zip(*pairs))
-        print(f'{name}: enhance {ours:.2f} s, Richardson-Lucy {theirs:.2f} s, ratio {theirs / ours:.1f}; '
-              f'peak {alone(picture)[1]:.2f} GB; {torch.get_num_threads()} threads', flush=True)
+        for call in calls: call(picture)
+        rows = [[timed(call, picture) for call in calls] for _ in range(args.rounds)]
+        ours, unsure, theirs = map(median, zip(*rows))
+        peak, more = (alone(picture, doubt)[1] for doubt in (False, True))
+        print(f'{name}: enhance {ours:.2f} s, Richardson-Lucy {theirs:.2f} s, ratio '
+              f'{theirs / ours:.1f}; peak {peak:.2f} GB; with doubt {unsure / ours:.3f} '
+              f'times the time, peak {more:.2f} GB; {torch.get_num_threads()} threads',
+              flush=True)
     if args.large:
-        seconds, peak = alone(blurred(*LARGE))
-        print(f'24 megapixels: enhance {seconds:.1f} s, peak {peak:.2f} GB')
+        for doubt in (False, True):
+            seconds, peak = alone(blurred(*LARGE), doubt)
+            print(f'24 megapixels{", doubt" * doubt}: {seconds:.1f} s, {peak:.2f} GB',
+                  flush=True)
 
 
 if __name__ == '__main__': main()

@@ -7,7 +7,7 @@ __all__ = ['GREY_FIRST', 'fit_at_weight', 'posterior', 'decode_at', 'kl_by_dimen
            'LinearGaussian', 'colour_axes', 'from_colour_axes', 'laplace_nll', 'laplace_noise', 'ResBlock',
            'res_blocks', 'grown', 'LaplaceNet', 'Given', 'whole_eighths', 'AnswerNet', 'kl_between', 'log_normal',
            'answer_loss', 'log_weights', 'importance_bound', 'energy_score', 'answers', 'shipped_answers',
-           'choice_bound', 'covered', 'conformal_factor', 'reliability']
+           'choice_bound', 'covered', 'conformal_factor', 'pinball', 'quantile_weights', 'reliability']
 
 # %% ../nbs/05_latent.ipynb #ece30d23
 import math
@@ -532,6 +532,36 @@ def conformal_factor(error: np.ndarray, width: np.ndarray, level: float = 0.9) -
     if not len(ratios): raise ValueError('there are no errors to calibrate with')
     rank = math.ceil((len(ratios) + 1) * level)
     return float(ratios[rank - 1]) if rank <= len(ratios) else math.inf
+
+
+def pinball(
+    error: Tensor, # of any shape
+    width: Tensor, # same shape
+    weight: Tensor | float = 1.0, # of each, broadcast to that shape
+    level: float = 0.9,
+) -> Tensor: # scalar, a weighted mean
+    r"""Least where `width` is the quantile of `level`: the mean of $\rho$ above.
+
+    The same for logarithms of both, since a quantile of them is their quantile."""
+    weight = torch.as_tensor(weight).expand_as(error)
+    loss = torch.maximum(level * (error - width), (level - 1) * (error - width))
+    return (weight * loss).sum() / weight.sum()
+
+
+def quantile_weights(
+    seen: Tensor, # circumstances of each error, [n,k]
+    error: Tensor, # one or several kinds, [n,m]
+    level: float = 0.9,
+) -> Tensor: # [k,m]
+    "Weights such that `seen @ weights` is the quantile of `error`, by the pinball loss."
+    weights = torch.linalg.lstsq(seen, error).solution.requires_grad_()
+    optimiser = torch.optim.Adam([weights], 0.05)
+    for step in range(400):
+        optimiser.param_groups[0]['lr'] = 0.05 * (1 - step / 400)
+        optimiser.zero_grad()
+        pinball(error, seen @ weights, level=level).backward()
+        optimiser.step()
+    return weights.detach()
 
 
 def reliability(

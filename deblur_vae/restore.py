@@ -128,8 +128,11 @@ BANDS = 3, 7, 15, 31 # sides of the boxes between which `detail` looks
 
 
 def smooth(x: Tensor, side: int) -> Tensor: # [B,1,H,W] → the same
-    "Mean over a box."
-    return F.avg_pool2d(x, side, 1, side // 2, count_include_pad=False)
+    "Mean over a box: down its columns, then along its rows."
+    for box in ((side, 1), (1, side)):
+        reach = [n // 2 for n in box]
+        x = F.avg_pool2d(x, box, 1, reach, count_include_pad=False)
+    return x
 
 
 def detail(x: Tensor) -> Tensor: # [B,3,H,W] → [B,4,H/2,W/2]
@@ -184,7 +187,7 @@ class RestoreNet(nn.Module):
     def log_doubt(self, clues: Tensor) -> Tensor: # [B,2,H,W]
         """Logarithm of half the width of a 90 % interval of the grey value's error, in
         units of the scale: of the answer, and of the blurry picture left as it is."""
-        return enlarged(self.guess(clues).clamp(-6, 5), 2)
+        return enlarged(self.guess(clues).clamp(-6.0, 3.5), 2)
 
     def change(self, seen: Tensor, features: Tensor) -> Tensor: # [B,3,H,W]
         "What to change, in units of the scale."

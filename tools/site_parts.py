@@ -91,8 +91,8 @@ def search_tables() -> tuple[dict, bytes]:
 
 
 def model(folder: Path) -> None:
-    "What the page computes with: network, `search_tables`, factors of doubt, sizes."
-    from deblur_vae.enhance import FACTORS, NOISY
+    "What the page computes with: network, `search_tables`, weights of doubt, sizes."
+    from deblur_vae.enhance import HONEST
     from deblur_vae.onnx import export_onnx
     from deblur_vae.restore import pretrained
 
@@ -103,7 +103,7 @@ def model(folder: Path) -> None:
              for path in (folder / 'restore.onnx', folder / 'grid.bin')]
     runtime = NBS / 'vendor' / 'ort' / 'ort-wasm-simd-threaded.wasm'
     about = dict(files=files, runtime=runtime.stat().st_size, version=version('deblur_vae'))
-    about['doubt'] = dict(noisy=NOISY, factors=FACTORS['restore'])
+    about['honest'] = HONEST['restore']
     (folder / 'model.json').write_text(json.dumps(about | tables) + '\n')
 
 

@@ -23,10 +23,11 @@ from deblur_vae.camera import EVERYDAY, Shot, convolve, gaussian
 from deblur_vae.classical import estimate_blur, known_blur
 from deblur_vae.data import to_8bit
 from deblur_vae.enhance import KEEP, levels_of
+from deblur_vae.latent import pinball, quantile_weights
 from deblur_vae.model import save_model
 from deblur_vae.restore import RestoreNet, pretrained
 
-LEVEL, PATCHED, RATE, EPOCHS, CACHED = 0.9, 0.5, 3e-3, 30, 200
+LEVEL, PATCHED, RATE, EPOCHS, CACHED = 0.9, 0.5, 3e-3, 20, 500
 FINEST = 0.25 / 255  # errors below are those of rounding
 
 
@@ -59,12 +60,6 @@ def sample(seed: int, faces: list[Path], photos: list[Path]):
     pictures = torch.cat([pictures.flatten(0, 1), F.pad(shot.sharp, (KEEP,) * 4)])
     levels = (pictures.clamp(0, 1) * 255).round().byte().numpy()
     return levels, [math.log(blur.noise), blur.spectrum.quality or 0, deviation, twice]
-
-
-def pinball(log_error: Tensor, log_width: Tensor, weight: Tensor) -> Tensor:
-    "Least where `log_width` is the quantile of `LEVEL`; weighted mean."
-    over = log_error - log_width
-    return (weight * torch.maximum(LEVEL * over, (LEVEL - 1) * over)).sum() / weight.sum()
 
 
 def log_errors(answer: Tensor, goal: Tensor) -> Tensor: # [B,3,h,w], [B,4,h,w] → [B,h,w]
@@ -109,7 +104,7 @@ def fit_branch(path: Path, samples: list, epochs: int) -> RestoreNet:
                 group['lr'] = RATE * (0.5 + 0.5 * math.cos(math.pi * part)) + 1e-5
             clues, errors, inside, scale = batches[i]
             widths = net.log_doubt(clues.float()) + scale
-            loss = pinball(errors, widths, inside)
+            loss = pinball(errors, widths, inside, LEVEL)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
@@ -138,17 +133,10 @@ def lively(path: Path) -> tuple[Tensor, Tensor]:
 
 
 def fit_levels(store: Path) -> list[list[float]]:
-    "`LEVELS` of 13_enhance: quantile regressions of log errors, filtered and blurry."
+    "`LEVELS` of 13_enhance: of log errors, filtered and blurry."
     seen, errors = (torch.cat(parts) for parts in
                     zip(*(lively(path) for path in sorted(store.glob('*.npz')))))
-    weights = torch.zeros(4, 2).requires_grad_()
-    optimiser = torch.optim.Adam([weights], 0.05)
-    for step in range(400):
-        optimiser.param_groups[0]['lr'] = 0.05 * (1 - step / 400)
-        optimiser.zero_grad()
-        pinball(errors, seen @ weights, torch.ones_like(errors)).backward()
-        optimiser.step()
-    return weights.T.tolist()
+    return quantile_weights(seen, errors, LEVEL).T.tolist()
 
 
 def main() -> None:
@@ -156,7 +144,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('folders', nargs=2, type=Path, metavar=('FACES', 'PHOTOS'))
     parser.add_argument('--out', type=Path, default=Path('runs/doubt'))
-    parser.add_argument('--samples', type=int, default=680, help='pictures to degrade')
+    parser.add_argument('--samples', type=int, default=2400, help='pictures to degrade')
     parser.add_argument('--epochs', type=int, default=EPOCHS, help='of training')
     parser.add_argument('--workers', type=int, default=2)
     args = parser.parse_args()

@@ -41,7 +41,7 @@ export function prepared(about, gridBytes) {
   const gain = (_, i) =>
     Float64Array.from(order, at => at < 0 ? 0 : gridGains[i * row + at]);
   return {
-    nodes, chroma, kinds, grid, rough, dense, planes: [], doubt: about.doubt,
+    nodes, chroma, kinds, grid, rough, dense, planes: [], honest: about.honest,
     gains: grid.map(gain),
     models: [rough, dense].map(cells => kinds.map(kind => new Model(cells, kind))),
     works: [new Work(rough), new Work(dense)],

@@ -104,13 +104,17 @@ function shown(frames, mean, [height, width], [down, across]) {
   return opponent(parts, true);
 }
 
-/** The factor that makes the network's doubts honest, by what was found. */
-function honestyOf({ noisy, factors: kinds }, blur) {
-  const factors = kinds[blur.spectrum.kind];
-  if (blur.spectrum.quality) return factors.jpeg;
-  if (noiseOf(blur) > noisy) return factors.noisy;
-  const { gaussian, other } = factors;
-  return ['gaussian', 'turned'].includes(blur.family) ? gaussian : other;
+/** The factor that makes the network's doubts honest, given what the estimate says;
+ * no blur is told here. */
+function honestyOf(weights, blur) {
+  const { kind, quality } = blur.spectrum, told = 0;
+  const other = Number(!['gaussian', 'turned'].includes(blur.family));
+  const wide = Math.log(Math.max(0.3, spread(blur.kernel)));
+  const circumstances = [
+    1, kind, told, other,
+    Number(quality !== null), quality === null ? 0 : (100 - quality) / 25,
+    Math.log(noiseOf(blur)) + 6, wide, other * kind, other * wide];
+  return Math.exp(circumstances.reduce((sum, c, i) => sum + c * weights[i], 0));
 }
 
 const clipped = v => Math.min(1, Math.max(0, v));
@@ -157,7 +161,7 @@ function inner(plane, { size: [h, w], frame }, rim = [0, 0]) {
 export class Sharpener {
   constructor(known, picture, blur, net) {
     Object.assign(this, { known, blur, net, scale: null });
-    this.honesty = honestyOf(known.doubt, blur);
+    this.honesty = honestyOf(known.honest, blur);
     this.guided = !isProduct(blur.kernel);
     this.scene = sceneOf(known, picture, blur);
     this.sides = beside(known, picture, blur);
