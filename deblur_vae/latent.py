@@ -7,7 +7,7 @@ __all__ = ['GREY_FIRST', 'fit_at_weight', 'posterior', 'decode_at', 'kl_by_dimen
            'LinearGaussian', 'colour_axes', 'from_colour_axes', 'laplace_nll', 'laplace_noise', 'ResBlock',
            'res_blocks', 'grown', 'LaplaceNet', 'Given', 'whole_eighths', 'AnswerNet', 'kl_between', 'log_normal',
            'answer_loss', 'log_weights', 'importance_bound', 'energy_score', 'answers', 'shipped_answers',
-           'choice_bound', 'covered', 'conformal_factor', 'pinball', 'quantile_weights', 'reliability']
+           'choice_bound', 'covered', 'conformal_factor', 'reliability', 'pinball', 'quantile_weights']
 
 # %% ../nbs/05_latent.ipynb #ece30d23
 import math
@@ -534,6 +534,19 @@ def conformal_factor(error: np.ndarray, width: np.ndarray, level: float = 0.9) -
     return float(ratios[rank - 1]) if rank <= len(ratios) else math.inf
 
 
+def reliability(
+    error: np.ndarray,
+    width: np.ndarray,
+    bins: int = 10, # of equally many pixels
+    level: float = 0.9,
+) -> list[tuple[float, float]]: # mean width, observed quantile; from sure to unsure
+    "What an honest doubt has on the diagonal."
+    order = np.argsort(width, axis=None, kind='stable')
+    return [(float(width.ravel()[part].mean()),
+             float(np.quantile(error.ravel()[part], level)))
+            for part in np.array_split(order, bins)]
+
+# %% ../nbs/05_latent.ipynb #ea2015cd
 def pinball(
     error: Tensor, # of any shape
     width: Tensor, # same shape
@@ -562,16 +575,3 @@ def quantile_weights(
         pinball(error, seen @ weights, level=level).backward()
         optimiser.step()
     return weights.detach()
-
-
-def reliability(
-    error: np.ndarray,
-    width: np.ndarray,
-    bins: int = 10, # of equally many pixels
-    level: float = 0.9,
-) -> list[tuple[float, float]]: # mean width, observed quantile; from sure to unsure
-    "What an honest doubt has on the diagonal."
-    order = np.argsort(width, axis=None, kind='stable')
-    return [(float(width.ravel()[part].mean()),
-             float(np.quantile(error.ravel()[part], level)))
-            for part in np.array_split(order, bins)]
