@@ -28,10 +28,13 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
-from .checkpoint import RunFolder, RunState, Signals, Stopped, TrainingError, describe_run, guarded
-from .compute import best_device, fast_layout, keep_memory, make_accelerator, make_loaders, order_generator, share
+from .checkpoint import (RunFolder, RunState, Signals, Stopped, TrainingError,
+                                   describe_run, guarded)
+from .compute import (best_device, fast_layout, keep_memory, make_accelerator,
+                                make_loaders, order_generator, share)
 from .data import draw_blurs, fixed_blur, gaussian_blur, random_blur
-from .loss import kl_anneal_function, kl_divergence, loss_function, reconstruction_loss
+from .loss import (kl_anneal_function, kl_divergence, loss_function,
+                             reconstruction_loss)
 from .results import show_pictures
 
 # %% ../nbs/03_train.ipynb #fceb11f1
@@ -41,20 +44,21 @@ def warmup_cosine(
 ) -> torch.optim.lr_scheduler.LambdaLR: # to be stepped after each batch
     "The learning rate rises over the first tenth of the run and falls along a cosine, to zero at its end."
     def factor(step: int) -> float:
-        return min((step + 1) / max(1, steps // 10), 0.5 * (1 + math.cos(math.pi * min(1, step / steps))))
+        return min((step + 1) / max(1, steps // 10),
+                   0.5 * (1 + math.cos(math.pi * min(1, step / steps))))
     return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
 
 
 @dataclass
 class Recipe:
     "How a step is made; each default is the post's, except that bf16 is used where the hardware has it."
-    loss: Callable = loss_function # of recon, sharp, mu, logvar, kl_weight; summed over the batch
+    loss: Callable = loss_function # of recon, sharp, mu, logvar, kl_weight; summed
     flip: bool = False # mirror half of the pictures left to right
-    clip: float | None = None # greatest norm of the gradient of the summed loss; a longer one is scaled down
+    clip: float | None = None # greatest norm of the gradient of the summed loss
     accumulate: int = 1 # batches whose gradients are added before the weights move
-    ema: float | None = None # decay of a running average of the weights, which is then what is validated and kept
-    crop: int | None = None # side in pixels of a square that is cut out of each picture at random
-    degrade: Callable | None = None # of sharp pictures and a seed each, see `enhance.Degradation`; None: the post's blur alone
+    ema: float | None = None # decay of a running average of the weights
+    crop: int | None = None # side of a square cut out of each picture, pixels
+    degrade: Callable | None = None # of sharp pictures and a seed each
     precision: str = 'auto' # see `make_accelerator`
     compile: bool = False # see `make_accelerator`
 
@@ -64,40 +68,56 @@ def draw_step(
     shape: tuple[int, ...], # of the latent
     generator: torch.Generator,
     spare: int = 0,
-) -> tuple[Tensor, ...]: # k [n], σ [n], noise [n,*shape], mirrored? [n,1,1,1], numbers between 0 and 1 [n,spare]
+) -> tuple[Tensor, ...]: # k, σ, noise, mirrored?, numbers between 0 and 1
     "The random numbers of one step, always as many and in the same order."
     return (*draw_blurs(n, generator), torch.randn(n, *shape, generator=generator),
-            torch.rand(n, 1, 1, 1, generator=generator) < 0.5, torch.rand(n, spare, generator=generator, dtype=torch.float64))
+            torch.rand(n, 1, 1, 1, generator=generator) < 0.5,
+            torch.rand(n, spare, generator=generator, dtype=torch.float64))
 
 
 def cut_squares(x: Tensor, side: int, corners: Tensor) -> Tensor:
     "A square of each picture, [B,3,side,side]; `corners`, [B,2], says where: 0 at the top or left, towards 1 at the other end."
     room = torch.tensor(x.shape[2:]) - side + 1
-    if room.min() < 1: raise ValueError(f'a square of {side} does not fit into pictures of {x.shape[2]}×{x.shape[3]}: take a smaller crop')
-    return torch.stack([picture[:, i:i + side, j:j + side] for picture, (i, j) in zip(x, (corners * room).long().tolist())])
+    if room.min() < 1:
+        raise ValueError(f'a square of {side} does not fit into pictures of '
+                         f'{x.shape[2]}×{x.shape[3]}: take a smaller crop')
+    return torch.stack([picture[:, i:i + side, j:j + side] for picture, (i, j)
+                        in zip(x, (corners * room).long().tolist())])
 
 # %% ../nbs/03_train.ipynb #e08818f8
 class Run(RunState):
     "A network in training, and the step that moves it."
-    def __init__(self, model, optimizer, loader, accelerator: Accelerator, recipe: Recipe = Recipe(), scheduler=None, seed: int = 0):
+    def __init__(self, model, optimizer, loader, accelerator: Accelerator,
+                 recipe: Recipe = Recipe(), scheduler=None, seed: int = 0):
         self.accelerator, self.recipe, self.scheduler = accelerator, recipe, scheduler
         self.layout = fast_layout(accelerator.device)
         self.network = model.to(accelerator.device, memory_format=self.layout)
-        self.average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema)) if recipe.ema else None
+        self.average = AveragedModel(
+            model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema)) if recipe.ema else None
         self.model, self.optimizer = accelerator.prepare(model, optimizer)
-        super().__init__(loader, seed, model=self.network, optimizer=self.optimizer, scheduler=scheduler, average=self.average)
+        super().__init__(loader, seed, model=self.network, optimizer=self.optimizer,
+                         scheduler=scheduler, average=self.average)
 
-    def step(self, sharp: Tensor, kl_weight: float) -> Tensor: # pictures of this process, [B,3,H,W]; their loss, summed
+    def step(
+        self,
+        sharp: Tensor, # pictures of this process, [B,3,H,W]
+        kl_weight: float,
+    ) -> Tensor: # their loss, summed
         "Blur each picture at random, reconstruct, and move the weights once."
         accelerator, recipe = self.accelerator, self.recipe
-        shape = self.network.latent_shape(*(2 * [recipe.crop] if recipe.crop else sharp.shape[2:]))
-        numbers = draw_step(self.loader.batch_size, shape, self.generator, spare=3 if recipe.crop or recipe.degrade else 0)
+        shape = self.network.latent_shape(*(2 * [recipe.crop] if recipe.crop
+                                            else sharp.shape[2:]))
+        numbers = draw_step(self.loader.batch_size, shape, self.generator,
+                            spare=3 if recipe.crop or recipe.degrade else 0)
         mine = slice(accelerator.process_index, None, accelerator.num_processes)
-        k, sigma, noise, mirrored, spare = (number[mine][:len(sharp)] for number in numbers)
+        k, sigma, noise, mirrored, spare = (number[mine][:len(sharp)]
+                                            for number in numbers)
         if recipe.crop: sharp = cut_squares(sharp, recipe.crop, spare[:, :2])
-        if recipe.flip: sharp = torch.where(mirrored.to(sharp.device), sharp.flip(3), sharp)
+        if recipe.flip:
+            sharp = torch.where(mirrored.to(sharp.device), sharp.flip(3), sharp)
         sharp = sharp.contiguous(memory_format=self.layout)
-        if recipe.degrade: blurred = recipe.degrade(sharp, (spare[:, 2] * 2**53).long().tolist())[0]
+        if recipe.degrade:
+            blurred = recipe.degrade(sharp, (spare[:, 2] * 2**53).long().tolist())[0]
         else: blurred = gaussian_blur(sharp, k, sigma)
         blurred = blurred.contiguous(memory_format=self.layout)
         with accelerator.accumulate(self.model):
@@ -109,7 +129,8 @@ class Run(RunState):
 
     def move(self) -> None:
         "The weights, one step along the gradient."
-        if self.recipe.clip: self.accelerator.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
+        if self.recipe.clip:
+            self.accelerator.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
         self.optimizer.step()
         self.optimizer.zero_grad()
         if self.scheduler: self.scheduler.step()
@@ -120,18 +141,28 @@ class Run(RunState):
         return self.average.module if self.average else self.network
 
 # %% ../nbs/03_train.ipynb #ad6fe3f1
-def read_losses(run: Run, pending: list[Tensor], rows: int, signals: Signals | None = None) -> None:
+def read_losses(
+    run: Run,
+    pending: list[Tensor],
+    rows: int,
+    signals: Signals | None = None,
+) -> None:
     "Adds the losses of the last steps, of all processes, to `run`; raises for one that is no number and for a signal."
-    asked = [float(signals is not None and signals.seen == number) for number in (signal.SIGINT, signal.SIGTERM)]
-    numbers = torch.cat([torch.stack(pending).float(), torch.tensor([rows, *asked], device=pending[0].device)])
-    *losses, rows, interrupts, terminations = run.accelerator.reduce(numbers, 'sum').tolist()
+    asked = [float(signals is not None and signals.seen == number)
+             for number in (signal.SIGINT, signal.SIGTERM)]
+    numbers = torch.cat([torch.stack(pending).float(),
+                         torch.tensor([rows, *asked], device=pending[0].device)])
+    *losses, rows, interrupts, terminations = run.accelerator.reduce(
+        numbers, 'sum').tolist()
     for loss in losses:
         if not math.isfinite(loss):
             rate = run.optimizer.param_groups[0]['lr']
-            raise TrainingError(f'the loss is {loss} at step {len(run.losses) + 1} of epoch {run.epoch + 1} with learning rate {rate:g}')
+            raise TrainingError(f'the loss is {loss} at step {len(run.losses) + 1} '
+                                f'of epoch {run.epoch + 1} with learning rate {rate:g}')
         run.losses.append(loss)
     run.seen += int(rows)
-    if interrupts or terminations: raise Stopped(signal.SIGINT if interrupts else signal.SIGTERM)
+    if interrupts or terminations:
+        raise Stopped(signal.SIGINT if interrupts else signal.SIGTERM)
 
 
 def train_epoch(
@@ -143,7 +174,8 @@ def train_epoch(
 ) -> float: # mean loss of a picture
     "What is left of the current pass over `run.loader`, a step for each batch."
     run.model.train()
-    run.accelerator.step, run.order = len(run.losses), order_generator(run.loader).get_state()
+    run.accelerator.step, run.order = (len(run.losses),
+                                       order_generator(run.loader).get_state())
     batches = share(run.loader, run.accelerator, skip=len(run.losses))
     every, pending, rows = 1 if run.accelerator.device.type == 'cpu' else 50, [], 0
     with tqdm(total=len(run.loader), initial=len(run.losses), desc=desc, leave=False,
@@ -152,17 +184,24 @@ def train_epoch(
             pending.append(run.step(sharp, kl_weight))
             rows += len(sharp)
             progress.update()
-            if not run.accelerator.sync_gradients or len(pending) < every and not batches.end_of_dataloader: continue
+            if not run.accelerator.sync_gradients or (
+                    len(pending) < every and not batches.end_of_dataloader): continue
             read_losses(run, pending, rows, signals)
             pending, rows = [], 0
-            progress.set_postfix(loss=f'{sum(run.losses) / run.seen:.1f}', KL_weight=f'{kl_weight:.2f}')
+            progress.set_postfix(loss=f'{sum(run.losses) / run.seen:.1f}',
+                                 KL_weight=f'{kl_weight:.2f}')
             between()
     return sum(run.losses) / run.seen
 
 # %% ../nbs/03_train.ipynb #a4b6464c
-def fixed_noise(indices: list[int], shape: tuple[int, ...], seed: int = 0) -> Tensor: # [B,*shape]
+def fixed_noise(
+    indices: list[int],
+    shape: tuple[int, ...],
+    seed: int = 0,
+) -> Tensor: # [B,*shape]
     "Standard normal numbers, the same for picture number `i` in every batch."
-    rows = [np.random.default_rng((int(i), seed, 1)).standard_normal(shape, np.float32) for i in indices]
+    rows = [np.random.default_rng((int(i), seed, 1)).standard_normal(shape, np.float32)
+            for i in indices]
     return torch.from_numpy(np.stack(rows))
 
 
@@ -171,27 +210,38 @@ def validate(
     model, loader, kl_weight, device, # as for `train_vae_deblur`
     seed: int = 0, # of blurs and noise
     loss: Callable = loss_function,
-    metrics: dict[str, Callable] | None = None, # name → function of restored and sharp pictures, one number each
+    metrics: dict[str, Callable] | None = None, # of restored and sharp pictures
     autocast: Callable = nullcontext, # makes the context in which the network runs
     degrade: Callable | None = None, # see `Recipe`
-) -> tuple[dict[str, float], tuple[Tensor, Tensor, Tensor] | None]: # means; first batch sharp, blurred, reconstructed
+) -> tuple[dict[str, float], tuple[Tensor, Tensor, Tensor] | None]: # means; first batch
     "Loss, its two parts, and `metrics` before and after (`name_blurred`, `name`), each the mean over all pictures."
     state, totals, first = PartialState(), defaultdict(float), None
-    batches = list(islice(loader.batch_sampler, state.process_index, None, state.num_processes))
-    mine = DataLoader(loader.dataset, batch_sampler=batches, collate_fn=loader.collate_fn, num_workers=loader.num_workers,
+    batches = list(islice(loader.batch_sampler, state.process_index, None,
+                          state.num_processes))
+    mine = DataLoader(loader.dataset, batch_sampler=batches,
+                      collate_fn=loader.collate_fn, num_workers=loader.num_workers,
                       generator=loader.generator)
     model.eval()
-    for indices, (sharp, *_) in zip(batches, tqdm(mine, desc='validate', leave=False, disable=not state.is_main_process)):
+    for indices, (sharp, *_) in zip(batches, tqdm(mine, desc='validate', leave=False,
+                                                  disable=not state.is_main_process)):
         sharp = sharp.to(device)
-        blurred = degrade(sharp, [(seed, int(i)) for i in indices])[0] if degrade else fixed_blur(sharp, indices, seed)[0]
-        with autocast(): recon, mu, logvar = model(blurred, fixed_noise(indices, model.latent_shape(*sharp.shape[2:]), seed).to(device))
-        add_means(totals, loss, metrics or {}, kl_weight, sharp, blurred, recon.float(), mu, logvar)
+        blurred = (degrade(sharp, [(seed, int(i)) for i in indices])[0] if degrade
+                   else fixed_blur(sharp, indices, seed)[0])
+        with autocast():
+            recon, mu, logvar = model(
+                blurred, fixed_noise(indices, model.latent_shape(*sharp.shape[2:]),
+                                     seed).to(device))
+        add_means(totals, loss, metrics or {}, kl_weight, sharp, blurred, recon.float(),
+                  mu, logvar)
         first = first or (sharp, blurred, recon)
     parts = gather_object([dict(totals)])
-    return {name: sum(part.get(name, 0.0) for part in parts) / len(loader.dataset) for name in parts[0]}, first
+    return {name: sum(part.get(name, 0.0) for part in parts) / len(loader.dataset)
+            for name in parts[0]}, first
 
 
-def add_means(totals, loss, metrics, kl_weight, sharp, blurred, recon, mu, logvar) -> None:
+def add_means(
+    totals, loss, metrics, kl_weight, sharp, blurred, recon, mu, logvar,
+) -> None:
     "What `validate` measures, summed over a batch, into `totals`."
     totals['loss'] += loss(recon, sharp, mu, logvar, kl_weight).item()
     totals['reconstruction'] += reconstruction_loss(recon, sharp).item()
@@ -207,18 +257,21 @@ def inference_deblur(
     dataloader: DataLoader, # a picture of its data set is taken
     epoch: int = 0, # for the title, counted from 0
     blur_transform: Callable | None = None, # of a batch; by default 9 taps with σ = 2
-    generator: torch.Generator | None = None, # which picture, and which posterior sample
+    generator: torch.Generator | None = None, # of the picture and the posterior's sample
 ) -> plt.Figure: # also shown at once in a notebook
     "Original, blurred and reconstructed picture side by side, the mean squared error in the title; as in the post."
     index = int(torch.randint(len(dataloader.dataset), (1,), generator=generator))
     original = dataloader.dataset[index][0][None].to(device)
-    if blur_transform is None: blurred = gaussian_blur(original, torch.tensor([9]), torch.tensor([2.0]))
+    if blur_transform is None:
+        blurred = gaussian_blur(original, torch.tensor([9]), torch.tensor([2.0]))
     else: blurred = blur_transform(original)
     was_training = model.training
     with torch.no_grad(): recon = model.eval()(blurred, generator)[0]
     model.train(was_training)
-    fig = show_pictures([original[0], blurred[0], recon[0]], ['Original', 'Blurred', 'Reconstructed'], columns=3, width=2.2,
-                        suptitle=f'Epoch: {epoch + 1}, MSE: {F.mse_loss(recon, original):.4f}')
+    fig = show_pictures(
+        [original[0], blurred[0], recon[0]], ['Original', 'Blurred', 'Reconstructed'],
+        columns=3, width=2.2,
+        suptitle=f'Epoch: {epoch + 1}, MSE: {F.mse_loss(recon, original):.4f}')
     if plt.isinteractive(): plt.show()
     return fig
 
@@ -229,21 +282,26 @@ def shown_epochs(epochs: int, inferences: int) -> set[int]:
     return {0, *range(interval - 1, epochs, interval)} if inferences else set()
 
 # %% ../nbs/03_train.ipynb #c183529f
-def one_epoch(run: Run, val_loader, epochs, signals, between, seed, metrics) -> tuple[dict, tuple[Tensor, Tensor, Tensor] | None]:
+def one_epoch(
+    run: Run, val_loader, epochs, signals, between, seed, metrics,
+) -> tuple[dict, tuple[Tensor, Tensor, Tensor] | None]:
     "Training and validation of the epoch `run` has got to: its entry in the history, and some pictures."
     kl_weight = kl_anneal_function(run.epoch, 0, epochs // 2)
     if not run.losses: run.rate = run.optimizer.param_groups[0]['lr']
-    train_loss = train_epoch(run, kl_weight, signals, between, desc=f'Epoch {run.epoch + 1}/{epochs}')
+    train_loss = train_epoch(run, kl_weight, signals, between,
+                             desc=f'Epoch {run.epoch + 1}/{epochs}')
     train_seconds = run.lap()
     with signals.released():
-        means, pictures = validate(run.best(), val_loader, kl_weight, run.accelerator.device, seed, run.recipe.loss, metrics,
-                                   run.accelerator.autocast, run.recipe.degrade)
-    return dict(epoch=run.epoch, kl_weight=kl_weight, lr=run.rate, train_loss=train_loss, train_seconds=train_seconds, seconds=run.lap(),
+        means, pictures = validate(run.best(), val_loader, kl_weight,
+                                   run.accelerator.device, seed, run.recipe.loss,
+                                   metrics, run.accelerator.autocast, run.recipe.degrade)
+    return dict(epoch=run.epoch, kl_weight=kl_weight, lr=run.rate,
+                train_loss=train_loss, train_seconds=train_seconds, seconds=run.lap(),
                 **{f'val_{name}': mean for name, mean in means.items()}), pictures
 
 # %% ../nbs/03_train.ipynb #cc17446e
 def train_vae_deblur(
-    model: nn.Module, # returns `(recon, mu, logvar)` for blurred pictures and noise; see `Run`
+    model: nn.Module, # returns `(recon, mu, logvar)` for blurred pictures and noise
     train_loader: DataLoader, # of `(picture, attributes)`, pictures [B,3,H,W] in [0,1]
     val_loader: DataLoader, # the same
     optimizer: torch.optim.Optimizer,
@@ -253,26 +311,33 @@ def train_vae_deblur(
     *,
     log_dir: str | Path = 'runs/deblur', # folder of the run
     seed: int = 0, # of blurs and noise
-    scheduler=None, # of the learning rate, stepped with the optimizer; None keeps it constant
+    scheduler=None, # of the learning rate, stepped with the optimizer; None: constant
     metrics: dict[str, Callable] | None = None, # see `validate`
-    after_epoch: Callable[[dict], bool | None] | None = None, # gets the epoch's history entry; True ends the run
+    after_epoch: Callable[[dict], bool | None] | None = None, # gets an entry; True ends
     settings: dict | None = None, # more for `config.json`
-    resume: str | None = None, # 'last' or 'best': go on from that checkpoint of `log_dir` if there is one
+    resume: str | None = None, # 'last' or 'best': go on from that checkpoint
     checkpoint_minutes: float = 10, # between checkpoints within an epoch
     **recipe, # see `Recipe`
-) -> tuple[list[float], list[float]]: # mean loss of a picture in training and in validation, by epoch
+) -> tuple[list[float], list[float]]: # mean loss by epoch: training, validation
     "Trains on randomly blurred pictures, validates after each epoch, keeps the record. Raises `TrainingError` or `Stopped`."
     recipe = Recipe(**recipe)
-    accelerator = make_accelerator(device, recipe.precision, recipe.accumulate, recipe.compile)
+    accelerator = make_accelerator(device, recipe.precision, recipe.accumulate,
+                                   recipe.compile)
     if accelerator.device.type == 'cpu': keep_memory()
     run = Run(model, optimizer, train_loader, accelerator, recipe, scheduler, seed)
-    folder = RunFolder(log_dir, run, val_loader, describe_run(run, val_loader, epochs, seed, **(settings or {})), checkpoint_minutes)
+    folder = RunFolder(log_dir, run, val_loader, describe_run(
+        run, val_loader, epochs, seed, **(settings or {})), checkpoint_minutes)
     with folder.opened(resume), Signals() as signals, guarded(run, folder):
         while run.epoch < epochs:
-            entry, pictures = one_epoch(run, val_loader, epochs, signals, folder.between, seed, metrics)
-            shown = run.epoch in shown_epochs(epochs, inferences) and accelerator.is_main_process
-            figure = inference_deblur(run.best(), accelerator.device, val_loader, run.epoch, generator=torch.Generator().manual_seed(run.epoch)) if shown else None
+            entry, pictures = one_epoch(run, val_loader, epochs, signals,
+                                        folder.between, seed, metrics)
+            shown = (run.epoch in shown_epochs(epochs, inferences)
+                     and accelerator.is_main_process)
+            figure = inference_deblur(
+                run.best(), accelerator.device, val_loader, run.epoch,
+                generator=torch.Generator().manual_seed(run.epoch)) if shown else None
             run.end_epoch(entry)
             folder.close_epoch(entry, pictures if shown else None, figure)
             if after_epoch and after_epoch(entry): break
-    return [entry['train_loss'] for entry in run.history], [entry['val_loss'] for entry in run.history]
+    return ([entry['train_loss'] for entry in run.history],
+            [entry['val_loss'] for entry in run.history])
