@@ -31,7 +31,8 @@ from tqdm.auto import tqdm
 from .checkpoint import (RunFolder, RunState, Signals, Stopped, TrainingError,
                                    describe_run, guarded)
 from .compute import (best_device, fast_layout, keep_memory, make_accelerator,
-                                make_loaders, order_generator, share)
+                                make_loaders, order_generator,
+                                shard_loader)
 from .data import draw_blurs, fixed_blur, gaussian_blur, random_blur
 from .loss import (kl_anneal_function, kl_divergence, loss_function,
                              reconstruction_loss)
@@ -176,7 +177,7 @@ def train_epoch(
     run.model.train()
     run.accelerator.step, run.order = (len(run.losses),
                                        order_generator(run.loader).get_state())
-    batches = share(run.loader, run.accelerator, skip=len(run.losses))
+    batches = shard_loader(run.loader, run.accelerator, skip=len(run.losses))
     every, pending, rows = 1 if run.accelerator.device.type == 'cpu' else 50, [], 0
     with tqdm(total=len(run.loader), initial=len(run.losses), desc=desc, leave=False,
               disable=not run.accelerator.is_main_process) as progress:
