@@ -32,8 +32,7 @@ from tqdm.auto import tqdm
 from .checkpoint import (RunFolder, RunState, Signals, Stopped, TrainingError,
                                    describe_run, guarded)
 from .compute import (best_device, fast_layout, keep_memory, make_accelerator,
-                                make_loaders, order_generator,
-                                shard_loader)
+                                make_loaders, order_generator, shard_loader)
 from .data import draw_blurs, fixed_blur, gaussian_blur, random_blur
 from .loss import (kl_anneal_function, kl_divergence, loss_function,
                              reconstruction_loss)
@@ -71,15 +70,16 @@ def warmup_cosine(
 class Recipe:
     """How a step is made; each default is the post's, except the number format.
 
-    bf16 is used where the hardware has it.
+    bf16 is used where the hardware has it. `loss` is summed over the batch, and so is
+    the gradient that `clip` looks at.
 
         >>> recipe = Recipe(flip=True, ema=0.999)
         >>> recipe.accumulate, recipe.clip
         (1, None)
     """
-    loss: Callable = loss_function # of recon, sharp, mu, logvar, kl_weight: a sum
+    loss: Callable = loss_function # of recon, sharp, mu, logvar, kl_weight
     flip: bool = False # mirror half of the pictures left to right
-    clip: float | None = None # greatest norm of the summed loss's gradient, else scaled
+    clip: float | None = None # greatest norm of the gradient; a longer one is scaled
     accumulate: int = 1 # batches whose gradients are added before the weights move
     ema: float | None = None # decay of an average of the weights, which is then kept
     precision: str = 'auto' # see `make_accelerator`
