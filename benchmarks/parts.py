@@ -13,7 +13,8 @@ from train_speed import endless, give_memory_back, synchronize
 from whole_recipe import GFLOP, product_speed
 
 from deblur_vae.commands import choose_device
-from deblur_vae.compute import describe, fast_layout, keep_memory, make_accelerator, share
+from deblur_vae.compute import (describe_machine, fast_layout, keep_memory,
+                                make_accelerator, shard_loader)
 from deblur_vae.data import open_celeba, random_blur
 from deblur_vae.loss import loss_function
 from deblur_vae.model import VAE_UNet
@@ -56,7 +57,7 @@ def main() -> None:
     loaders = [DataLoader(data, n, shuffle=True, drop_last=True) for data in (dataset, open_store(dataset).to(device))]
     sides = {'post': (give_memory_back, iter(endless(loaders[0])), blur_one_by_one, plain, torch.optim.Adam(plain.parameters(), 1e-4),
                       torch.contiguous_format),
-             'here': (keep_memory, iter(endless(share(loaders[1], accelerator))), lambda x: random_blur(x)[0], prepared,
+             'here': (keep_memory, iter(endless(shard_loader(loaders[1], accelerator))), lambda x: random_blur(x)[0], prepared,
                       torch.optim.Adam(fast.parameters(), 1e-4, fused=True), layout)}
     times = {name: [] for name in sides}
     for turn in range(args.repeats):
@@ -66,7 +67,8 @@ def main() -> None:
             if turn: times[name].append(rows[1])
     rate = product_speed(accelerator.device, torch.bfloat16 if accelerator.mixed_precision == 'bf16' else torch.float32)
     floor = {'forward': GFLOP / 3 / rate, 'loss and backward': GFLOP * 2 / 3 / rate}
-    print(f'{describe(accelerator)}; a matrix product reaches {1e3 * rate:.0f} GFLOP/s\n')
+    print(f'{describe_machine(accelerator)}; '
+          f'a matrix product reaches {1e3 * rate:.0f} GFLOP/s\n')
     print('| part, ms a picture | post | here | floor |\n|:--|--:|--:|--:|')
     medians = {name: [median(column) for column in zip(*rows)] for name, rows in times.items()}
     for i, part in enumerate(PARTS):

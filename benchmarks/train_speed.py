@@ -15,7 +15,8 @@ from literal import blur_one_by_one, literal_step
 from torch.utils.data import DataLoader
 
 from deblur_vae.commands import choose_device
-from deblur_vae.compute import describe, keep_memory, make_accelerator, make_loaders, share
+from deblur_vae.compute import (describe_machine, keep_memory, make_accelerator,
+                                make_loaders, shard_loader)
 from deblur_vae.data import open_celeba, random_blur
 from deblur_vae.model import VAE_UNet
 from deblur_vae.portraits import portraits
@@ -65,7 +66,7 @@ def ours(dataset, device, batch_size: int, precision: str, compile: bool):
     model = VAE_UNet()
     loader = DataLoader(open_store(dataset).to(accelerator.device), batch_size, shuffle=True, drop_last=True, generator=torch.Generator())
     run = Run(model, torch.optim.Adam(model.parameters(), lr=1e-4, fused=True), loader, accelerator, Recipe())
-    batches = iter(endless(share(loader, accelerator)))
+    batches = iter(endless(shard_loader(loader, accelerator)))
     every = 1 if accelerator.device.type == 'cpu' else 50
     count = iter(range(10**9))
 
@@ -93,7 +94,7 @@ def main() -> None:
     rivals = {'literal step': (give_memory_back, slow), 'our step': (keep_memory, fast),
               'literal blur': (give_memory_back, lambda: blur_one_by_one(sharp)), 'our blur': (keep_memory, lambda: random_blur(sharp))}
     times = {name: [] for name in rivals}
-    print(f'{describe(accelerator)}, {torch.get_num_threads()} threads, batch {args.batch_size}, {len(dataset)} pictures', flush=True)
+    print(f'{describe_machine(accelerator)}, {torch.get_num_threads()} threads, batch {args.batch_size}, {len(dataset)} pictures', flush=True)
     for turn in range(args.repeats + 1):
         for name, (memory, call) in rivals.items():
             memory()

@@ -16,7 +16,8 @@ from torch.utils.data import DataLoader, Subset
 
 from deblur_vae.checkpoint import read_history
 from deblur_vae.commands import choose_device
-from deblur_vae.compute import describe, keep_memory, make_accelerator, make_loaders
+from deblur_vae.compute import (describe_machine, keep_memory, make_accelerator,
+                                make_loaders)
 from deblur_vae.data import open_celeba
 from deblur_vae.model import VAE_UNet
 from deblur_vae.results import plot_time, psnr, ssim
@@ -49,7 +50,7 @@ def peak_memory(device: torch.device) -> float:
 def time_epochs(dataset, args, device) -> None:
     "Prints what a few epochs of our loop say about all of them."
     accelerator = make_accelerator(device, args.precision, compile=args.compile)
-    print(describe(accelerator), flush=True)
+    print(describe_machine(accelerator), flush=True)
     torch.manual_seed(0)
     model = VAE_UNet()
     loader = make_loaders(repeated(dataset, args.pictures), dataset, args.batch_size)[0]

@@ -23,7 +23,8 @@ from torchvision import transforms
 from torchvision.transforms.functional import to_tensor
 
 from .checkpoint import read_history
-from .compute import describe, keep_memory, make_accelerator, make_loaders
+from .compute import (describe_machine, keep_memory, make_accelerator,
+                                make_loaders)
 from .camera import CONDITIONS, alone
 from .classical import RIVALS
 from .data import DataError, open_celeba, split, to_8bit
@@ -105,7 +106,7 @@ def fit(args: argparse.Namespace, model: VAE_UNet, train, val, device: torch.dev
     scheduler = warmup_cosine(optimizer, args.epochs * -(-len(loaders[0]) // args.accumulate)) if args.cosine else None
     settings = dict(arguments={name: value for name, value in vars(args).items() if name != 'run'})
     say(f'{len(train)} pictures to train on, {len(val)} to validate, {sum(p.numel() for p in model.parameters()):,} '
-        f'parameters, on {describe(accelerator)}')
+        f'parameters, on {describe_machine(accelerator)}')
     if args.resume and not (out / f'{args.resume}.pt').exists(): say(f'no checkpoint in {out}: starting from the beginning')
     train_vae_deblur(model, *loaders, optimizer, device, args.epochs, inferences=6, log_dir=out, seed=args.seed, scheduler=scheduler,
                      metrics=dict(psnr=psnr, ssim=ssim), after_epoch=after_epoch, settings=settings, resume=args.resume,

@@ -4,11 +4,12 @@
 
 # %% auto #0
 __all__ = ['best_device', 'cpu_abilities', 'native_bf16', 'fast_layout', 'keep_memory', 'make_accelerator', 'processes',
-           'part_from_others', 'describe', 'order_generator', 'SharedBatches', 'pictures_only', 'share', 'make_loaders']
+           'part_from_others', 'describe_machine', 'order_generator', 'BatchShards', 'pictures_only', 'shard_loader',
+           'make_loaders']
 
 # %% ../nbs/21_compute.ipynb #a82b8c69
 import ctypes
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import islice
 
@@ -22,30 +23,55 @@ from torch.utils.data import DataLoader, default_collate
 
 # %% ../nbs/21_compute.ipynb #a4273392
 def best_device() -> torch.device:
-    "The accelerator of this machine: cuda if there is one, else mps, else cpu."
+    """The accelerator of this machine: cuda if there is one, else mps, else cpu.
+
+        >>> best_device().type in ('cuda', 'mps', 'cpu')
+        True
+    """
     if torch.cuda.is_available(): return torch.device('cuda')
     return torch.device('mps' if torch.backends.mps.is_available() else 'cpu')
 
 
 def cpu_abilities() -> dict[str, bool]:
-    "Instruction sets of this processor by name, such as `avx512_bf16`; empty where torch cannot tell."
-    return torch.cpu.get_capabilities() if hasattr(torch.cpu, 'get_capabilities') else {}
+    """Instruction sets of this processor by name; empty where torch cannot tell.
 
+        >>> cpu_abilities().get('avx512_bf16', False)  # doctest: +SKIP
+        True
+    """
+    if not hasattr(torch.cpu, 'get_capabilities'): return {}
+    return torch.cpu.get_capabilities()
 
+# %% ../nbs/21_compute.ipynb #5b0c6e21
 def native_bf16(device: torch.device) -> bool:
-    "Whether `device` multiplies bf16 numbers in hardware."
+    """Whether `device` multiplies bf16 numbers in hardware.
+
+        >>> native_bf16(torch.device('mps'))
+        False
+    """
     if device.type == 'cuda': return torch.cuda.get_device_capability(device) >= (8, 0)
-    return device.type == 'cpu' and any(name.endswith('bf16') and have for name, have in cpu_abilities().items())
+    return device.type == 'cpu' and any(name.endswith('bf16') and have
+                                        for name, have in cpu_abilities().items())
 
 
 def fast_layout(device: torch.device) -> torch.memory_format:
-    "Channels last on GPUs and on processors with AVX-512, contiguous elsewhere."
-    wide = device.type == 'cuda' or device.type == 'cpu' and cpu_abilities().get('avx512_f', False)
+    """Channels last on GPUs and on processors with AVX-512, contiguous elsewhere.
+
+        >>> fast_layout(torch.device('cuda'))
+        torch.channels_last
+    """
+    wide = (device.type == 'cuda'
+            or device.type == 'cpu' and cpu_abilities().get('avx512_f', False))
     return torch.channels_last if wide else torch.contiguous_format
 
 # %% ../nbs/21_compute.ipynb #a9c9e966
 def keep_memory() -> bool:
-    "Tells glibc to keep freed memory for the next step rather than return it to Linux; False where that is not to be had."
+    """Tell glibc to keep freed memory for the next step; False where there is no glibc.
+
+    Affects the whole process. See M_MMAP_MAX and M_TRIM_THRESHOLD in mallopt(3).
+
+        >>> keep_memory()  # doctest: +SKIP
+        True
+    """
     mmap_max, trim_threshold = -4, -1  # M_MMAP_MAX and M_TRIM_THRESHOLD of malloc.h
     try: mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError): return False
@@ -53,46 +79,86 @@ def keep_memory() -> bool:
 
 # %% ../nbs/21_compute.ipynb #d0b9abe9
 def make_accelerator(
-    device: torch.device | str, # where to train; several processes get one device of that kind each
-    precision: str = 'auto', # of the convolutions: 'float32', 'bf16', or 'auto': bf16 where it is native
+    device: torch.device | str, # where to train; each process gets one of its own
+    precision: str = 'auto', # 'float32', 'bf16', or 'auto': bf16 if it is native
     accumulate: int = 1, # batches whose gradients are added before a step
     compile: bool = False, # let torch.compile rewrite the network
 ) -> Accelerator:
-    "Accelerate's view of this process and its fellows. Raises `ValueError` for an unknown precision."
+    """Accelerate's view of this process and its fellows.
+
+    Any earlier state of Accelerate in this process is cleared. Raises `ValueError` for
+    an unknown precision.
+
+        >>> make_accelerator('cpu', 'bf16', accumulate=4).mixed_precision
+        'bf16'
+    """
     device = torch.device(device)
-    if precision not in ('auto', 'float32', 'bf16'): raise ValueError(f"precision {precision!r} is none of 'auto', 'float32', 'bf16'")
+    if precision not in ('auto', 'float32', 'bf16'):
+        raise ValueError(f"precision {precision!r} is none of "
+                         "'auto', 'float32', 'bf16'")
     bf16 = precision == 'bf16' or precision == 'auto' and native_bf16(device)
     AcceleratorState._reset_state(reset_partial_state=processes() == 1)
     if device.type == 'cuda' and device.index is not None: torch.cuda.set_device(device)
-    return Accelerator(cpu=device.type == 'cpu', mixed_precision='bf16' if bf16 else 'no', gradient_accumulation_steps=accumulate,
+    return Accelerator(cpu=device.type == 'cpu',
+                       mixed_precision='bf16' if bf16 else 'no',
+                       gradient_accumulation_steps=accumulate,
                        dynamo_backend='inductor' if compile else 'no')
 
 
 def processes() -> int:
-    "How many processes train together; 1 before any `Accelerator` is made."
+    """How many processes train together; 1 before any `Accelerator` is made.
+
+        >>> processes()
+        1
+    """
     return PartialState().num_processes if PartialState._shared_state else 1
 
-
+# %% ../nbs/21_compute.ipynb #9d27f4c8
 def part_from_others() -> None:
-    "Ends the group of processes that train together, if there is one."
+    """End the group of processes that train together, if there is one.
+
+        >>> part_from_others()  # at the end of a program that may have been launched
+    """
     if processes() > 1: PartialState().destroy_process_group()
 
 
-def describe(accelerator: Accelerator) -> str:
-    "Device, processes, number format and layout in a few words, for the first line of a log."
-    reason = '' if accelerator.mixed_precision == 'bf16' else f", {'' if native_bf16(accelerator.device) else 'no '}native bf16"
-    layout = str(fast_layout(accelerator.device)).removeprefix('torch.').removesuffix('_format').replace('_', ' ')
-    together = f' × {accelerator.num_processes} processes' if accelerator.num_processes > 1 else ''
-    return f"{accelerator.device.type}{together}, {accelerator.mixed_precision.replace('no', 'float32')}{reason}, {layout}"
+def describe_machine(accelerator: Accelerator) -> str:
+    """Device, processes, number format and layout in a few words, for a log.
+
+        >>> describe_machine(make_accelerator('cpu', 'bf16'))
+        'cpu, bf16, c...'
+    """
+    device, together = accelerator.device, accelerator.num_processes
+    where = f'{device.type} × {together} processes' if together > 1 else device.type
+    numbers = accelerator.mixed_precision.replace('no', 'float32')
+    if numbers != 'bf16':
+        numbers += ', native bf16' if native_bf16(device) else ', no native bf16'
+    layout = str(fast_layout(device)).removeprefix('torch.').removesuffix('_format')
+    return f"{where}, {numbers}, {layout.replace('_', ' ')}"
 
 # %% ../nbs/21_compute.ipynb #b56d94e2
-def order_generator(loader: DataLoader) -> torch.Generator:
-    "The generator that decides in which order `loader` gives its items: its sampler's, its own, or torch's global one."
-    return getattr(loader.sampler, 'generator', None) or loader.generator or torch.default_generator
+def order_generator(
+    loader: DataLoader,
+) -> torch.Generator: # its sampler's, its own, or torch's global one
+    """The generator that decides in which order `loader` gives its items.
+
+        >>> loader, _ = make_loaders(range(10), range(10), batch_size=4, seed=7)
+        >>> order_generator(loader).initial_seed()
+        7
+    """
+    sampler = getattr(loader.sampler, 'generator', None)
+    return sampler or loader.generator or torch.default_generator
 
 
-class SharedBatches:
-    "Batches of indices from number `skip` on; of each, the rows of process number `rank` of `world`."
+class BatchShards:
+    """Batches of indices from number `skip` on; of each, what falls to one process.
+
+    Process number `rank` of `world` takes every `world`-th row. A last batch that has
+    fewer rows than there are processes is left out.
+
+        >>> list(BatchShards([[0, 1, 2, 3], [4, 5, 6]], rank=1, world=2))
+        [[1, 3], [5]]
+    """
     def __init__(self, batches, rank: int, world: int, skip: int = 0):
         self.batches, self.rank, self.world, self.skip = batches, rank, world, skip
 
@@ -100,26 +166,46 @@ class SharedBatches:
 
     def __iter__(self) -> Iterator[list[int]]:
         for batch in islice(self.batches, self.skip, None):
-            if len(batch) >= self.world: yield batch[self.rank::self.world]  # a last batch too small to share is left out
+            if len(batch) >= self.world: yield batch[self.rank::self.world]
+
+# %% ../nbs/21_compute.ipynb #c7e2905f
+def pictures_only(
+    collate: Callable, # makes a batch of items
+    items: list, # `(picture, attributes)`
+) -> Tensor: # [B,3,H,W]
+    """A batch of the pictures in `items`, without what comes with them.
+
+        >>> items = [(torch.rand(3, 8, 8), {'Male': 1}) for _ in range(4)]
+        >>> pictures_only(default_collate, items).shape
+        torch.Size([4, 3, 8, 8])
+    """
+    if collate is default_collate: return collate([x for x, *_ in items])
+    return collate(items)[0]
 
 
-def pictures_only(collate, items: list) -> Tensor:
-    "A batch of the pictures in `items`, without what comes with them."
-    return collate([x for x, *_ in items]) if collate is default_collate else collate(items)[0]
-
-
-def share(
-    loader: DataLoader, # of `(picture, attributes)`; its batch is the batch of all processes together
+def shard_loader(
+    loader: DataLoader, # of `(picture, attributes)`, batches of all processes together
     accelerator: Accelerator,
     skip: int = 0, # batches that have been seen before
 ) -> DataLoader: # of pictures alone, on the device
-    "What of `loader` falls to this process."
+    """What of `loader` falls to this process.
+
+        >>> _, loader = make_loaders(range(5), [(x, {}) for x in torch.arange(5)], 2)
+        >>> shard = shard_loader(loader, make_accelerator('cpu'), skip=1)
+        >>> [batch.tolist() for batch in shard]
+        [[2, 3], [4]]
+    """
     state = accelerator.state
-    if state.num_processes > 1: synchronize_rng_state(RNGType.GENERATOR, order_generator(loader))
-    batches = SharedBatches(loader.batch_sampler, state.process_index, state.num_processes, skip)
-    mine = DataLoader(loader.dataset, batch_sampler=batches, collate_fn=partial(pictures_only, loader.collate_fn), num_workers=loader.num_workers,
-                      pin_memory=loader.pin_memory, generator=loader.generator)
-    return prepare_data_loader(mine, accelerator.device, num_processes=1, process_index=0, put_on_device=True)
+    if state.num_processes > 1:
+        synchronize_rng_state(RNGType.GENERATOR, order_generator(loader))
+    mine = BatchShards(loader.batch_sampler, state.process_index,
+                       state.num_processes, skip)
+    shard = DataLoader(loader.dataset, batch_sampler=mine,
+                       collate_fn=partial(pictures_only, loader.collate_fn),
+                       num_workers=loader.num_workers, pin_memory=loader.pin_memory,
+                       generator=loader.generator)
+    return prepare_data_loader(shard, accelerator.device, num_processes=1,
+                               process_index=0, put_on_device=True)
 
 # %% ../nbs/21_compute.ipynb #f1a06c3f
 def make_loaders(
@@ -127,7 +213,13 @@ def make_loaders(
     val, # the same, with other pictures
     batch_size: int = 32, # pictures in a batch, of all processes together
     seed: int = 0, # of the order in which training sees its pictures
-) -> tuple[DataLoader, DataLoader]: # train, shuffled by a generator of its own; val, in order
-    "Loaders for `train_vae_deblur`, independent of torch's global random state."
-    shuffled = DataLoader(train, batch_size, shuffle=True, generator=torch.Generator().manual_seed(seed))
-    return shuffled, DataLoader(val, batch_size, generator=torch.Generator().manual_seed(seed))
+) -> tuple[DataLoader, DataLoader]: # train, shuffled; val, in order
+    """Loaders for `train_vae_deblur`, each with a generator of its own, not torch's.
+
+        >>> train, val = make_loaders(range(10), range(10, 14), batch_size=4, seed=0)
+        >>> [batch.tolist() for batch in train], [batch.tolist() for batch in val]
+        ([[3, 7, 5, 2], [0, 8, 1, 6], [9, 4]], [[10, 11, 12, 13]])
+    """
+    def generator(): return torch.Generator().manual_seed(seed)
+    return (DataLoader(train, batch_size, shuffle=True, generator=generator()),
+            DataLoader(val, batch_size, generator=generator()))

@@ -6,6 +6,7 @@
 __all__ = ['show_pictures', 'psnr', 'ssim', 'score', 'table', 'plot_losses', 'plot_quality', 'plot_time', 'triptychs']
 
 # %% ../nbs/04_results.ipynb #a2d4e0cb
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 
 import matplotlib.pyplot as plt
@@ -14,7 +15,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader
-from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
+from torchmetrics.functional.image import (peak_signal_noise_ratio,
+                                           structural_similarity_index_measure)
 from tqdm.auto import tqdm
 
 from .data import effective_sigma, fixed_blur, to_8bit
@@ -27,7 +29,15 @@ def show_pictures(
     width: float = 1.9, # of one picture, inches
     suptitle: str | None = None, # above all
 ) -> plt.Figure:
-    "A figure with `pictures` in a grid, without axes."
+    """A figure with `pictures` in a grid, without axes.
+
+    The first picture says how high the rows are. Tensors are clipped to [0,1].
+
+        >>> fig = show_pictures(torch.rand(3, 3, 20, 16), ['a', 'b', 'c'], columns=2)
+        >>> [ax.get_title() for ax in fig.axes]
+        ['a', 'b', 'c', '']
+        >>> plt.close(fig)
+    """
     pictures = [p.detach().clamp(0, 1).permute(1, 2, 0).cpu().numpy()
                 if isinstance(p, Tensor) else np.asarray(p) for p in pictures]
     titles, columns = list(titles), min(columns, len(pictures))
@@ -38,7 +48,9 @@ def show_pictures(
     fig, axes = plt.subplots(rows, columns, figsize=(columns * width, height),
                              squeeze=False, layout='constrained')
     for ax in axes.flat: ax.axis('off')
-    for ax, picture in zip(axes.flat, pictures): ax.imshow(picture, cmap='gray', vmin=0, vmax=1 if picture.dtype.kind == 'f' else 255)
+    for ax, picture in zip(axes.flat, pictures):
+        white = 1 if picture.dtype.kind == 'f' else 255
+        ax.imshow(picture, cmap='gray', vmin=0, vmax=white)
     for ax, title in zip(axes.flat, titles): ax.set_title(title)
     if suptitle: fig.suptitle(suptitle)
     return fig
@@ -48,50 +60,89 @@ def psnr(
     x: Tensor, # pictures, [B,3,H,W] in [0,1]
     y: Tensor, # what they should be
 ) -> Tensor: # decibels, [B]; infinite for equal pictures
-    "Peak signal-to-noise ratio of each picture."
-    return peak_signal_noise_ratio(x, y, data_range=1.0, reduction='none', dim=(1, 2, 3))
+    r"""Peak signal-to-noise ratio of each picture, $-10 \log_{10} \overline{(x-y)^2}$.
+
+        >>> y = torch.zeros(2, 3, 8, 8)
+        >>> psnr(y + torch.tensor([0.1, 0.01])[:, None, None, None], y)
+        tensor([20., 40.])
+    """
+    return peak_signal_noise_ratio(x, y, data_range=1.0, reduction='none',
+                                   dim=(1, 2, 3))
 
 
 def ssim(
     x: Tensor, # pictures, [B,3,H,W] in [0,1], at least 11 pixels high and wide
     y: Tensor, # what they should be
 ) -> Tensor: # [B]; 1 for equal pictures
-    "Structural similarity of each picture, with a Gaussian window of σ = 1.5 pixels."
-    return structural_similarity_index_measure(x, y, data_range=1.0, reduction='none').reshape(len(x))
+    """Structural similarity of each picture, with a Gaussian window of σ = 1.5 pixels.
+
+    After Wang and others 2004, as torchmetrics computes it.
+
+        >>> y = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+        >>> ssim(y, y), ssim(y / 2 + 0.25, y)
+        (tensor([1.]), tensor([0.8005]))
+    """
+    each = structural_similarity_index_measure(x, y, data_range=1.0, reduction='none')
+    return each.reshape(len(x))
 
 # %% ../nbs/04_results.ipynb #e97b7ae0
 @torch.no_grad()
 def score(
-    restore: Callable[[Tensor], Tensor], # blurry pictures to restored ones, e.g. `model.restore`
+    restore: Callable[[Tensor], Tensor], # blurry to restored pictures: `model.restore`
     loader: DataLoader, # of `(picture, attributes)` in a fixed order
     device='cpu', # where `restore` wants its pictures
     seed: int = 0, # of the blurs, as for `fixed_blur`
-) -> dict[str, np.ndarray]: # k, sigma, effective_sigma, psnr, psnr_blurred, ssim, ssim_blurred: each [N]
-    "Quality of each picture of `loader`, blurred and restored, both rounded to 8 bits."
-    columns = {}
+) -> dict[str, np.ndarray]: # by name, [N] each
+    """Quality of each picture, blurred and restored, both rounded to 8 bits.
+
+    The blur is the `fixed_blur` of its number: `k` taps, `sigma` and `effective_sigma`
+    in pixels. `psnr_blurred` and `ssim_blurred` are measured before, `psnr` and `ssim`
+    after.
+
+        >>> generator = torch.Generator().manual_seed(0)
+        >>> pictures = [(x, {}) for x in torch.rand(3, 3, 32, 32, generator=generator)]
+        >>> scores = score(lambda blurred: blurred, DataLoader(pictures, 2))
+        >>> (scores['psnr'] - scores['psnr_blurred']).tolist()
+        [0.0, 0.0, 0.0]
+    """
+    seen, columns = 0, defaultdict(list)
     for sharp, _ in tqdm(loader, desc='score', leave=False):
-        seen = sum(map(len, columns.get('k', [])))
         blurred, k, sigma = fixed_blur(sharp, range(seen, seen + len(sharp)), seed)
+        seen += len(sharp)
         blurred, sharp = to_8bit(blurred).to(device), sharp.to(device)
         restored = to_8bit(restore(blurred))
-        row = dict(k=k, sigma=sigma, effective_sigma=effective_sigma(k, sigma), psnr=psnr(restored, sharp),
-                   psnr_blurred=psnr(blurred, sharp), ssim=ssim(restored, sharp), ssim_blurred=ssim(blurred, sharp))
-        for name, values in row.items(): columns.setdefault(name, []).append(values.cpu().numpy())
+        batch = dict(k=k, sigma=sigma, effective_sigma=effective_sigma(k, sigma),
+                     psnr=psnr(restored, sharp), psnr_blurred=psnr(blurred, sharp),
+                     ssim=ssim(restored, sharp), ssim_blurred=ssim(blurred, sharp))
+        for name, values in batch.items(): columns[name].append(values.cpu().numpy())
     return {name: np.concatenate(parts) for name, parts in columns.items()}
 
 # %% ../nbs/04_results.ipynb #dc0fc286
 def table(
     scores: dict[str, np.ndarray], # of `score`
-    edges: Iterable[float] = (1.2, 1.6, 2.0, 2.4, 3.0), # of the bins of effective σ, pixels
+    edges: Iterable[float] = (1.2, 1.6, 2.0, 2.4, 3.0), # of the bins of σ, pixels
 ) -> str: # Markdown
-    "Mean PSNR and SSIM before and after, by effective σ and over all pictures."
+    """Mean PSNR and SSIM before and after, by effective σ and over all pictures.
+
+        >>> scores = dict(effective_sigma=[1.3, 2.1], psnr_blurred=[28, 26],
+        ...               psnr=[31, 27], ssim_blurred=[0.9, 0.8], ssim=[0.95, 0.9])
+        >>> print(table({name: np.array(values) for name, values in scores.items()}))
+        | effective σ, pixels | pictures | blurred, dB | restored, dB | gain, dB ...
+        |:--|--:|--:|--:|--:|--:|--:|
+        | 1.2 to 1.6 | 1 | 28.00 | 31.00 | +3.00 | 0.900 | 0.950 |
+        | 2.0 to 2.4 | 1 | 26.00 | 27.00 | +1.00 | 0.800 | 0.900 |
+        | all | 2 | 27.00 | 29.00 | +2.00 | 0.850 | 0.925 |
+    """
     def row(name, chosen):
         mean = {key: values[chosen].mean() for key, values in scores.items()}
-        return (f"| {name} | {chosen.sum()} | {mean['psnr_blurred']:.2f} | {mean['psnr']:.2f} | "
-                f"{mean['psnr'] - mean['psnr_blurred']:+.2f} | {mean['ssim_blurred']:.3f} | {mean['ssim']:.3f} |")
+        gain = mean['psnr'] - mean['psnr_blurred']
+        return (f"| {name} | {chosen.sum()} | {mean['psnr_blurred']:.2f} "
+                f"| {mean['psnr']:.2f} | {gain:+.2f} | {mean['ssim_blurred']:.3f} "
+                f"| {mean['ssim']:.3f} |")
+
     strength, edges = scores['effective_sigma'], list(edges)
-    lines = ['| effective σ, pixels | pictures | blurred, dB | restored, dB | gain, dB | SSIM blurred | restored |',
-             '|:--|--:|--:|--:|--:|--:|--:|']
+    lines = ['| effective σ, pixels | pictures | blurred, dB | restored, dB | gain, dB '
+             '| SSIM blurred | restored |', '|:--|--:|--:|--:|--:|--:|--:|']
     for low, high in zip(edges, edges[1:]):
         chosen = (low <= strength) & (strength < high)
         if chosen.any(): lines.append(row(f'{low:.1f} to {high:.1f}', chosen))
@@ -99,48 +150,88 @@ def table(
 
 # %% ../nbs/04_results.ipynb #e09c890d
 def plot_losses(
-    histories: dict[str, list[dict]], # name → epochs with `epoch`, `train_loss` and `val_loss`
+    histories: dict[str, list[dict]], # name → epochs: `epoch`, `train_loss`, `val_loss`
 ) -> plt.Figure:
-    "Training (dashed) and validation loss of each run on a logarithmic axis, by epoch."
+    """Training (dashed) and validation loss by epoch, on a logarithmic axis.
+
+        >>> history = [dict(epoch=e, train_loss=90 - e, val_loss=99) for e in range(3)]
+        >>> fig = plot_losses({'plain': history})
+        >>> [line.get_label() for line in fig.axes[0].lines]
+        ['plain, validation', 'plain, training']
+        >>> plt.close(fig)
+    """
     fig, ax = plt.subplots(figsize=(7, 3.6), layout='constrained')
     for name, history in histories.items():
         epochs = [entry['epoch'] + 1 for entry in history]
-        line, = ax.semilogy(epochs, [entry['val_loss'] for entry in history], 'o-', ms=3, label=f'{name}, validation')
-        ax.semilogy(epochs, [entry['train_loss'] for entry in history], '--', color=line.get_color(), label=f'{name}, training')
-    ax.set_xlabel('epoch'); ax.set_ylabel('loss of a picture, nats'); ax.legend()
+        line, = ax.semilogy(epochs, [entry['val_loss'] for entry in history], 'o-',
+                            ms=3, label=f'{name}, validation')
+        ax.semilogy(epochs, [entry['train_loss'] for entry in history], '--',
+                    color=line.get_color(), label=f'{name}, training')
+    ax.set_xlabel('epoch')
+    ax.set_ylabel('loss of a picture, nats')
+    ax.legend()
     ax.xaxis.get_major_locator().set_params(integer=True)
-    for axis_format in (ax.yaxis.set_major_formatter, ax.yaxis.set_minor_formatter): axis_format('{x:.0f}')
+    ax.yaxis.set_major_formatter('{x:.0f}')
+    ax.yaxis.set_minor_formatter('{x:.0f}')
     return fig
 
 # %% ../nbs/04_results.ipynb #c22eaff1
 def plot_quality(
     scores: dict[str, dict[str, np.ndarray]], # name of a method → its `score`
 ) -> plt.Figure:
-    "PSNR of every picture against the strength of its blur: blurred, and restored by each method."
+    """PSNR of every picture against the strength of its blur, before and after.
+
+    Points are pictures, lines their means in six bins. Four methods at most.
+
+        >>> score = dict(effective_sigma=np.array([1.3, 2.1]),
+        ...              psnr_blurred=np.array([28, 25]), psnr=np.array([31, 27]))
+        >>> fig = plot_quality({'residual': score})
+        >>> [line.get_label() for line in fig.axes[0].lines]
+        ['blurred (doing nothing)', 'residual']
+        >>> plt.close(fig)
+    """
     fig, ax = plt.subplots(figsize=(7, 3.6), layout='constrained')
     first = next(iter(scores.values()))
-    clouds = {'blurred (doing nothing)': first['psnr_blurred'], **{name: s['psnr'] for name, s in scores.items()}}
-    edges = np.linspace(first['effective_sigma'].min(), first['effective_sigma'].max() + 1e-6, 7)
-    bins = np.digitize(first['effective_sigma'], edges)
+    strength = first['effective_sigma']
+    clouds = {'blurred (doing nothing)': first['psnr_blurred'],
+              **{name: s['psnr'] for name, s in scores.items()}}
+    edges = np.linspace(strength.min(), strength.max() + 1e-6, 7)
+    bins = np.digitize(strength, edges)
+    filled = [i for i in range(1, len(edges)) if (bins == i).any()]
+    middles = [(edges[i - 1] + edges[i]) / 2 for i in filled]
     for (name, values), color in zip(clouds.items(), ['0.5', 'C0', 'C1', 'C2', 'C3']):
-        ax.scatter(first['effective_sigma'], values, s=6, alpha=0.25, color=color, lw=0)
-        filled = [i for i in range(1, len(edges)) if (bins == i).any()]
-        ax.plot([(edges[i - 1] + edges[i]) / 2 for i in filled], [values[bins == i].mean() for i in filled], color=color, lw=2, label=name)
-    ax.set_xlabel('effective σ of the blur, pixels'); ax.set_ylabel('PSNR, dB'); ax.legend()
+        ax.scatter(strength, values, s=6, alpha=0.25, color=color, lw=0)
+        means = [values[bins == i].mean() for i in filled]
+        ax.plot(middles, means, color=color, lw=2, label=name)
+    ax.set_xlabel('effective σ of the blur, pixels')
+    ax.set_ylabel('PSNR, dB')
+    ax.legend()
     return fig
 
 # %% ../nbs/04_results.ipynb #cab6a777
 def plot_time(
-    histories: dict[str, list[dict]], # name → epochs with `train_seconds`, `val_psnr` and `val_psnr_blurred`
+    histories: dict[str, list[dict]], # name → epochs, see below
 ) -> plt.Figure:
-    "Validation PSNR against seconds spent on training, and what doing nothing scores."
+    """Validation PSNR against seconds spent on training, and what doing nothing scores.
+
+    An epoch has `train_seconds`, `val_psnr`, `val_psnr_blurred`, as in `history.jsonl`.
+
+        >>> epoch = dict(train_seconds=2.0, val_psnr=26.0, val_psnr_blurred=25.0)
+        >>> fig = plot_time({'plain': [epoch, epoch, epoch]})
+        >>> fig.axes[0].lines[0].get_xdata().tolist()
+        [2.0, 4.0, 6.0]
+        >>> plt.close(fig)
+    """
     fig, ax = plt.subplots(figsize=(7, 3.6), layout='constrained')
     for name, history in histories.items():
         seconds = np.cumsum([entry['train_seconds'] for entry in history])
-        ax.plot(seconds, [entry['val_psnr'] for entry in history], 'o-', ms=3, label=name)
+        quality = [entry['val_psnr'] for entry in history]
+        ax.plot(seconds, quality, 'o-', ms=3, label=name)
         ax.axhline(history[0]['val_psnr_blurred'], color='k', ls='--', lw=1)
-    ax.set_xlabel('seconds of training'); ax.set_ylabel('validation PSNR, dB')
-    ax.plot([], [], 'k--', lw=1, label='doing nothing'); ax.legend()
+    ax.set_xlabel('seconds of training')
+    ax.set_ylabel('validation PSNR, dB')
+    ax.plot([], [], 'k--', lw=1, label='doing nothing')
+    ax.legend()
     return fig
 
 # %% ../nbs/04_results.ipynb #ad3736ac
@@ -151,11 +242,24 @@ def triptychs(
     seed: int = 0, # of the blurs, as for `score`
     rows: int = 4, # two pictures each
 ) -> plt.Figure:
-    "Triptychs of the first pictures of `dataset`, two to a row, with PSNR above."
-    sharp = torch.stack([dataset[i][0] for i in range(min(2 * rows, len(dataset)))]).to(device)
-    blurred = to_8bit(fixed_blur(sharp, range(len(sharp)), seed)[0])
+    """The first pictures of `dataset`: original, blurred, restored, with PSNR above.
+
+    Two such triptychs stand in a row; blurs and rounding are those of `score`.
+
+        >>> stripes = (torch.arange(32) // 8 % 2).float().expand(3, 32, 32)
+        >>> fig = triptychs(lambda blurred: blurred, [(stripes, {})] * 2, rows=1)
+        >>> [ax.get_title() for ax in fig.axes][:3]
+        ['original', 'blurred 14.0 dB', 'restored 14.0 dB']
+        >>> plt.close(fig)
+    """
+    count = min(2 * rows, len(dataset))
+    sharp = torch.stack([dataset[i][0] for i in range(count)]).to(device)
+    blurred = to_8bit(fixed_blur(sharp, range(count), seed)[0])
     restored = to_8bit(restore(blurred))
-    titles = zip(['original'] * len(sharp), [f'blurred {p:.1f} dB' for p in psnr(blurred, sharp)],
-                 [f'restored {p:.1f} dB' for p in psnr(restored, sharp)])
-    pictures = [picture for triptych in zip(sharp, blurred, restored) for picture in triptych]
-    return show_pictures(pictures, [title for three in titles for title in three], columns=6, width=1.7)
+    before, after = psnr(blurred, sharp), psnr(restored, sharp)
+    pictures, titles = [], []
+    for i in range(count):
+        pictures += [sharp[i], blurred[i], restored[i]]
+        titles += ['original', f'blurred {before[i]:.1f} dB',
+                   f'restored {after[i]:.1f} dB']
+    return show_pictures(pictures, titles, columns=6, width=1.7)

@@ -254,9 +254,9 @@ def test_no_folder_can_be_made(faces, tmp_path):
 
 def test_two_at_once_and_one_killed(faces, cache, caplog, monkeypatch):
     "A build is killed; then two processes want the same store at the same moment."
-    decode = deblur_vae.store.decode
+    decode = deblur_vae.store.decode_picture
     with monkeypatch.context() as patch:
-        patch.setattr(deblur_vae.store, 'decode', lambda *args: (time.sleep(0.1), decode(*args))[1])
+        patch.setattr(deblur_vae.store, 'decode_picture', lambda *args: (time.sleep(0.1), decode(*args))[1])
         killed = in_process(lambda: open_store(faces, cache, progress=False))
         deadline = time.time() + 30
         while not list(cache.glob('store/.*/pictures.u8')) and time.time() < deadline: time.sleep(0.01)
