@@ -40,13 +40,27 @@ def to_rgb(image: Image.Image) -> Image.Image:
     return image.convert('RGB')
 
 # %% ../nbs/00_data.ipynb #ee0526b3
-def read_picture(path: str | Path) -> Image.Image:
-    "The picture at `path`, upright and RGB. Raises `DataError`, naming the file, if it is missing, empty, damaged or none."
+def read_picture(
+    path: str | Path, # of a file that Pillow can read
+) -> Image.Image: # upright, RGB
+    """The picture at `path`. Raises `DataError`, naming the file, if it is missing,
+    empty, damaged or no picture.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     Image.new('L', (178, 218)).save(f'{folder}/grey.png')
+    ...     picture = read_picture(f'{folder}/grey.png')
+    >>> picture.mode, picture.size
+    ('RGB', (178, 218))
+    """
     try:
-        if os.stat(path).st_size == 0: raise DataError(f'{path} is empty (0 bytes): copy it again or delete it')
+        if os.stat(path).st_size == 0:
+            raise DataError(f'{path} is empty (0 bytes): copy it again or delete it')
         with Image.open(path) as image: return to_rgb(image)
-    except FileNotFoundError: raise DataError(f'{path} does not exist') from None
-    except UnidentifiedImageError: raise DataError(f'{path} is not a picture that Pillow can read') from None
+    except FileNotFoundError:
+        raise DataError(f'{path} does not exist') from None
+    except UnidentifiedImageError:
+        raise DataError(f'{path} is not a picture that Pillow can read') from None
     except (OSError, SyntaxError, Image.DecompressionBombError) as e:
         raise DataError(f'{path} cannot be read, it may be cut short: {e}') from e
 
@@ -264,11 +278,20 @@ def gaussian_blur(
     k: Tensor, # odd numbers of taps, int [B], on the CPU
     sigma: Tensor, # widths in pixels, float [B], on the CPU
 ) -> Tensor: # [B,C,H,W]
-    "Each picture blurred by its own Gaussian, as torchvision does one by one. `ValueError` for too small pictures."
+    """Each picture blurred by its own Gaussian, with mirrored borders, as torchvision
+    does it one by one. A `ValueError` if a side is not larger than half the kernel.
+
+    >>> dot = torch.zeros(1, 1, 9, 9)
+    >>> dot[..., 4, 4] = 100
+    >>> gaussian_blur(dot, torch.tensor([5]), torch.tensor([1.0]))[0, 0, 4].round()
+    tensor([ 0.,  0.,  2., 10., 16., 10.,  2.,  0.,  0.])
+    """
     b, c, h, w = x.shape
     kernel = gaussian_kernel(k, sigma).to(x).repeat_interleave(c, 0)[:, None, None]
     r = kernel.shape[-1] // 2
-    if min(h, w) <= r: raise ValueError(f'a picture of {h}×{w} is too small for a kernel of {2 * r + 1} taps')
+    if min(h, w) <= r:
+        raise ValueError(f'a picture of {h}×{w} is too small for a kernel of '
+                         f'{2 * r + 1} taps')
     y = F.pad(x.reshape(1, b * c, h, w), (r, r, r, r), mode='reflect')
     y = F.conv2d(F.conv2d(y, kernel, groups=b * c), kernel.mT, groups=b * c)
     return y.view(b, c, h, w)

@@ -20,12 +20,17 @@ from torch import Tensor, nn
 
 # %% ../nbs/01_model.ipynb #f781a705
 def level_sizes(
-    image_size: tuple[int, int], # height and width of a picture
-) -> list[tuple[int, int]]: # the picture's own size, then that of each of the four levels below it
-    'Four halvings, each rounded down. A side under 32 raises a `ValueError`.'
+    image_size: tuple[int, int], # height and width of a picture, 32 or more
+) -> list[tuple[int, int]]: # the picture's own size, then those of four levels
+    """Four halvings, each rounded down. A `ValueError` for a side under 32.
+
+    >>> level_sizes((218, 178))
+    [(218, 178), (109, 89), (54, 44), (27, 22), (13, 11)]
+    """
     height, width = image_size
     if min(height, width) < 32:
-        raise ValueError(f'image_size {height}x{width} (height x width) is too small: 32 is the least')
+        raise ValueError(f'image_size {height}x{width} (height x width) is too small: '
+                         '32 is the least')
     return [(height >> level, width >> level) for level in range(5)]
 
 # %% ../nbs/01_model.ipynb #cb369a5d
@@ -34,21 +39,47 @@ def conv_relu(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Seq
     return nn.Sequential(nn.Conv2d(inputs, outputs, kernel, stride, padding=1), nn.ReLU())
 
 # %% ../nbs/01_model.ipynb #f59d4b8c
-def check_pictures(x: Tensor, image_size: tuple[int, int]) -> None:
-    'A `ValueError` that says how to mend it, unless `x` is a batch of RGB pictures of `image_size`.'
+def check_pictures(
+    x: Tensor, # meant to be pictures, [B,3,H,W]
+    image_size: tuple[int, int], # the height and width that they should have
+) -> None:
+    """A `ValueError` that says how to mend it, unless `x` is a batch of RGB pictures of
+    `image_size`.
+
+    >>> check_pictures(torch.rand(1, 3, 218, 178), (218, 178))
+    >>> try: check_pictures(torch.rand(3, 218, 178), (218, 178))
+    ... except ValueError as error: print(error)
+    pictures must come as a batch [B, 3, height, width], not [3, 218, 178]
+    """
     if x.ndim != 4 or x.shape[1] != 3:
-        raise ValueError(f'pictures must come as a batch [B, 3, height, width], not {list(x.shape)}')
+        raise ValueError('pictures must come as a batch [B, 3, height, width], '
+                         f'not {list(x.shape)}')
     if x.shape[2:] == image_size: return
     (height, width), (h, w) = image_size, x.shape[2:]
     hint = f', or build VAE_UNet(image_size=({h}, {w}))' if min(h, w) >= 32 else ''
-    raise ValueError(f'pictures are {h}x{w} (height x width) but the model was built for {height}x{width}: '
-                     f"add transforms.Resize(({height}, {width})) to the dataset's transform{hint}")
+    raise ValueError(f'pictures are {h}x{w} (height x width) but the model was built '
+                     f'for {height}x{width}: add transforms.Resize(({height}, '
+                     f"{width})) to the dataset's transform{hint}")
 
 # %% ../nbs/01_model.ipynb #ddd25a29
 class Encoder(nn.Module):
-    'Four halving convolutions whose outputs are kept, and two linear maps to the posterior of the latent.'
+    """Four halving convolutions whose outputs are kept, and two linear maps to the
+    posterior of the latent: means and logarithms of variances.
 
-    def __init__(self, latent_dim: int = 128, image_size: tuple[int, int] = (218, 178), width: int = 32):
+    >>> encoder = Encoder(latent_dim=5, image_size=(47, 33), width=4)
+    >>> *features, mu, logvar = encoder(torch.rand(2, 3, 47, 33))
+    >>> [list(f.shape) for f in features]
+    [[2, 4, 23, 16], [2, 8, 11, 8], [2, 16, 5, 4], [2, 32, 2, 2]]
+    >>> mu.shape, logvar.shape
+    (torch.Size([2, 5]), torch.Size([2, 5]))
+    """
+
+    def __init__(
+        self,
+        latent_dim: int = 128, # numbers in the latent vector
+        image_size: tuple[int, int] = (218, 178), # height and width of every picture
+        width: int = 32, # channels of the first level; each one below has twice as many
+    ):
         super().__init__()
         self.image_size, (rows, columns) = tuple(image_size), level_sizes(image_size)[4]
         flat = 8 * width * rows * columns
@@ -59,8 +90,8 @@ class Encoder(nn.Module):
         self.fc_mu = nn.Linear(flat, latent_dim)
         self.fc_logvar = nn.Linear(flat, latent_dim)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        'Pictures `[B, 3, H, W]` to `(f1, f2, f3, f4, mu, logvar)`; `mu` and `logvar` are `[B, latent_dim]`.'
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]: # f1, f2, f3, f4, mu, logvar
+        'Pictures `[B,3,H,W]` to features, and to `mu` and `logvar`, `[B,latent_dim]`.'
         check_pictures(x, self.image_size)
         f1 = self.enc1(x)
         f2 = self.enc2(f1)
@@ -104,14 +135,22 @@ class Decoder(nn.Module):
 
 # %% ../nbs/01_model.ipynb #acfc1f74
 def sample_posterior(
-    mu: Tensor, # means, [B, latent_dim]
-    logvar: Tensor, # logarithms of the variances, [B, latent_dim]
-    noise: Tensor | torch.Generator | None = None, # standard normal numbers [B, latent_dim], or where to draw them
-) -> Tensor: # z, [B, latent_dim]
-    r'A draw $z=\mu+\sigma\epsilon$ with $\sigma=e^{\mathrm{logvar}/2}$ and $\epsilon$ standard normal.'
+    mu: Tensor, # means, [B,latent_dim]
+    logvar: Tensor, # logarithms of the variances, [B,latent_dim]
+    noise: Tensor | torch.Generator | None = None, # standard normal, or its source
+) -> Tensor: # z, [B,latent_dim]
+    r"""A draw $z=\mu+\sigma\epsilon$ with $\sigma=e^{\mathrm{logvar}/2}$ and $\epsilon$
+    standard normal (Kingma and Welling, 2013).
+
+    >>> mu, logvar = torch.tensor([[5.0, 5.0]]), torch.tensor([[0.0, -20.0]])
+    >>> sample_posterior(mu, logvar, noise=torch.tensor([[1.0, 1.0]]))
+    tensor([[6.0000, 5.0000]])
+    """
     std = torch.exp(0.5 * logvar)
     if noise is None: return mu + std * torch.randn_like(std)
-    if isinstance(noise, torch.Generator): noise = torch.randn(std.shape, generator=noise, device=noise.device, dtype=std.dtype)
+    if isinstance(noise, torch.Generator):
+        noise = torch.randn(std.shape, generator=noise, device=noise.device,
+                            dtype=std.dtype)
     return mu + std * noise.to(std.device)
 
 # %% ../nbs/01_model.ipynb #ac42af50
@@ -176,18 +215,32 @@ def save_model(
 
 # %% ../nbs/01_model.ipynb #fe9c811b
 def read_safetensors(path: Path) -> tuple[str, dict, Mapping[str, Tensor]]:
-    'Class, configuration and weights from a file of `save_model`; a `ValueError` for any other file.'
+    """Class, configuration and weights from a file of `save_model`. A `ValueError` for
+    any other file.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder, 'small.safetensors')
+    ...     save_model(VAE_UNet(image_size=(32, 32), width=2), path)
+    ...     name, config, tensors = read_safetensors(path)
+    >>> name, config['image_size'], tensors['encoder.fc_mu.bias'].shape
+    ('VAE_UNet', [32, 32], torch.Size([128]))
+    """
     try:
         with safe_open(path, framework='pt') as file:
             header = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}
     except SafetensorError as error:
-        raise ValueError(f'{path}: not a safetensors file, or only a part of one ({error})') from error
-    if not {'class', 'config'} <= header.keys(): raise ValueError(f'{path}: holds something else, not a network kept by save_model')
+        raise ValueError(f'{path}: not a safetensors file, or only a part of one '
+                         f'({error})') from error
+    if not {'class', 'config'} <= header.keys():
+        raise ValueError(f'{path}: holds something else, not a network kept by '
+                         'save_model')
     try:
         config = json.loads(header['config'])
     except ValueError as error:
-        raise ValueError(f'{path}: the configuration in its header is not JSON ({error})') from error
+        raise ValueError(f'{path}: the configuration in its header is not JSON '
+                         f'({error})') from error
     return header['class'], config, tensors
 
 # %% ../nbs/01_model.ipynb #f3f353e0
