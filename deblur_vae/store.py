@@ -36,7 +36,7 @@ from torchvision.transforms import Compose, ToTensor
 from torchvision.transforms import functional
 from tqdm.auto import tqdm
 
-from .data import DataError, PictureList, read_picture, to_tensor
+from .data import DataError, CelebADataset, read_picture, to_tensor
 
 # %% ../nbs/20_store.ipynb #dcfe86d1
 INSTEAD = 'do without the store (--no-store, or the data set itself in place of `open_store`)'
@@ -48,7 +48,7 @@ def describe(transform) -> str:
     return re.sub(r' at 0x[0-9a-fA-F]+', '', ' '.join(repr(transform).split()))
 
 
-def levels(dataset: PictureList, index: int) -> np.ndarray: # uint8 [H,W,3]
+def levels(dataset: CelebADataset, index: int) -> np.ndarray: # uint8 [H,W,3]
     "Picture `index` of `dataset` in 256 levels. Raises `DataError` unless dividing them by 255 gives the picture exactly."
     picture = dataset[index][0]
     if isinstance(picture, Tensor) and picture.dtype == torch.float32 and picture.ndim == 3 and len(picture) == 3:
@@ -59,7 +59,7 @@ def levels(dataset: PictureList, index: int) -> np.ndarray: # uint8 [H,W,3]
                     f'the transform {describe(dataset.transform)}, so bytes cannot hold it: {INSTEAD}')
 
 # %% ../nbs/20_store.ipynb #e34da984
-def decode(dataset: PictureList, index: int) -> np.ndarray: # uint8 [H,W,3]
+def decode(dataset: CelebADataset, index: int) -> np.ndarray: # uint8 [H,W,3]
     "As `levels`, but straight from Pillow's bytes if the transform ends with `ToTensor`."
     steps = dataset.transform.transforms if isinstance(dataset.transform, Compose) else [dataset.transform]
     if steps and (steps[-1] in (to_tensor, functional.to_tensor) or isinstance(steps[-1], ToTensor)):
@@ -77,7 +77,7 @@ def random_states() -> bytes:
     return pickle.dumps((torch.get_rng_state().tolist(), random.getstate(), np.random.get_state()))
 
 
-def store_key(dataset: PictureList) -> tuple[str, tuple[int, ...]]: # 64 hexadecimal digits; shape (N,H,W,3)
+def store_key(dataset: CelebADataset) -> tuple[str, tuple[int, ...]]: # 64 hexadecimal digits; shape (N,H,W,3)
     "Name and shape of the store for `dataset`. Raises `DataError` for a missing file, or a transform that cannot be stored."
     before, count = random_states(), len(dataset)
     first, middle, last = (decode(dataset, i) for i in (0, count // 2, count - 1))
@@ -97,7 +97,7 @@ def store_key(dataset: PictureList) -> tuple[str, tuple[int, ...]]: # 64 hexadec
 CHUNK = 16
 
 
-def write_chunk(dataset: PictureList, file_path: Path, shape: tuple[int, ...], start: int) -> list[int]: # CRC-32 of each
+def write_chunk(dataset: CelebADataset, file_path: Path, shape: tuple[int, ...], start: int) -> list[int]: # CRC-32 of each
     "Decodes `CHUNK` pictures from number `start` on into their place in the file. Raises `DataError` for unlike sizes."
     chunk = np.empty((min(CHUNK, shape[0] - start), *shape[1:]), np.uint8)
     for k, i in enumerate(range(start, start + len(chunk))):
@@ -110,7 +110,7 @@ def write_chunk(dataset: PictureList, file_path: Path, shape: tuple[int, ...], s
     return [zlib.crc32(picture) for picture in chunk]
 
 # %% ../nbs/20_store.ipynb #a598d655
-def write_pictures(dataset: PictureList, file_path: Path, shape: tuple[int, ...], progress: bool = True) -> list[int]:
+def write_pictures(dataset: CelebADataset, file_path: Path, shape: tuple[int, ...], progress: bool = True) -> list[int]:
     "Decodes all pictures into a new file, uint8 [N,H,W,3], on all processors; returns the CRC-32 of each."
     crcs, pool = [], ThreadPoolExecutor(os.cpu_count())
     with file_path.open('wb') as file, tqdm(total=shape[0], desc='decode once', leave=False, disable=not progress) as bar:
@@ -161,7 +161,7 @@ def collate(items: list) -> tuple[Tensor, dict[str, Tensor]]: # pictures [B,3,H,
 # %% ../nbs/20_store.ipynb #d0c0c662
 class PictureStore(Dataset):
     "Items `(picture, {attribute: 1 or -1})`, exactly those of the data set it was made from, out of bytes."
-    def __init__(self, dataset: PictureList, pixels: Pixels):
+    def __init__(self, dataset: CelebADataset, pixels: Pixels):
         self.files, self.names, self.attributes = dataset.files, dataset.names, dataset.attributes
         self.partition, self.pixels = getattr(dataset, 'partition', None), pixels
 
@@ -207,7 +207,7 @@ def fault(home: Path, key: str, shape: tuple[int, ...]) -> str | None:
     except (OSError, ValueError, TypeError, KeyError) as e: return f'it cannot be read ({type(e).__name__}: {e})'
 
 # %% ../nbs/20_store.ipynb #d026c07d
-def build(dataset: PictureList, home: Path, key: str, shape: tuple[int, ...], progress: bool) -> None:
+def build(dataset: CelebADataset, home: Path, key: str, shape: tuple[int, ...], progress: bool) -> None:
     "Makes the folder `home` with `pictures.u8` and `about.json`, whole or not at all, unless another process just did."
     with FileLock(f'{home}.lock'):
         if not (wrong := fault(home, key, shape)): return
@@ -228,7 +228,7 @@ def build(dataset: PictureList, home: Path, key: str, shape: tuple[int, ...], pr
 
 # %% ../nbs/20_store.ipynb #bc689e53
 def open_store(
-    dataset: PictureList, # its transform gives floats in steps of 1/255, and always the same
+    dataset: CelebADataset, # its transform gives floats in steps of 1/255, and always the same
     folder: str | Path | None = None, # where stores are kept, in `store/`; None for `cache_folder()`
     progress: bool = True, # show a bar while pictures are decoded
 ) -> PictureStore: # built at the first call, found at all others
