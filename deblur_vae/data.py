@@ -489,14 +489,14 @@ def split(
 
 # %% ../nbs/00_data.ipynb #2a63a41b
 OPPONENT = torch.tensor([[3**-0.5, 3**-0.5, 3**-0.5],  # orthogonal: grey,
-                         [2**-0.5, 0.0, -(2**-0.5)],  # red against blue,
-                         [6**-0.5, -2 * 6**-0.5, 6**-0.5]])  # green against magenta
+                         [2**-0.5, 0.0, -(2**-0.5)],  # red − blue,
+                         [6**-0.5, -2 * 6**-0.5, 6**-0.5]])  # magenta − green
 
 
 def opponent(
     x: Tensor, # [...,3,H,W]: red, green, blue; with `back`: the three of the answer
     back: bool = False, # turn them back
-) -> Tensor: # [...,3,H,W]: grey, red against blue, green against magenta
+) -> Tensor: # [...,3,H,W]: grey, red − blue, magenta − green
     """Colours turned to axes that are nearly uncorrelated; the matrix is orthogonal.
 
     >>> orange = torch.tensor([1.0, 0.5, 0.0]).view(3, 1, 1)
