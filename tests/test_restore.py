@@ -5,7 +5,8 @@ import torch
 from skimage.data import astronaut, coffee
 
 from deblur_vae.camera import alone
-from deblur_vae.classical import deconvolve, estimate_blur, known_blur, opponent, scene_of
+from deblur_vae.classical import deconvolve, estimate_blur, known_blur, scene_of
+from deblur_vae.data import opponent
 from deblur_vae.enhance import Sharpener, enhance
 from deblur_vae.model import VAE_UNet, save_model
 from deblur_vae.restore import SEEN, RestoreNet, Told, Views, beside, mended, pretrained, scale_of, seen_by, without_doubt

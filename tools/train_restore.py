@@ -23,7 +23,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm.auto import tqdm
 
 from deblur_vae.camera import EVERYDAY
-from deblur_vae.classical import Blur, estimate_blur, known_blur, opponent
+from deblur_vae.classical import Blur, estimate_blur, known_blur
 from deblur_vae.data import list_pictures, read_picture, to_tensor
 from deblur_vae.enhance import KEEP, Sharpener, curable
 from deblur_vae.model import save_model, write_beside
