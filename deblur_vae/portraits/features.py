@@ -9,7 +9,7 @@ __all__ = ['outline', 'radius', 'relief', 'light_skin', 'skin', 'lid_curves', 'e
 # %% ../../nbs/portraits/03_features.ipynb #df02c2d1
 import numpy as np
 from .brush import (Ink, Pencil, bell, blur, clip, enlarge, mix, noise,
-        over, rgb, shrink, smooth_curve, step)
+        over, rgb, halve, smooth_curve, step)
 
 # %% ../../nbs/portraits/03_features.ipynb #b18884a5
 def outline(p):
@@ -109,7 +109,7 @@ def eye(canvas, fr, p, side, rng):
     spark = bell((x - p.light[0] * 2.9) / 1.25, (y + 2.1) / 1.15)
     spark += .35 * bell((x + p.light[0] * 3) / 1.6, y - 2.6)
     look = look + spark * rgb(.95, .97, 1.)
-    over(canvas[where], shrink(clip(look * seen, 0, 1)) / np.maximum(shrink(seen), .01), shrink(seen))
+    over(canvas[where], halve(clip(look * seen, 0, 1)) / np.maximum(halve(seen), .01), halve(seen))
 
 # %% ../../nbs/portraits/03_features.ipynb #c78a90b8
 def lids(fr, p, crisp, soft, rng):
@@ -208,8 +208,8 @@ def mouth(canvas, fr, p, rng):
     if p.gap: look = mix(look, teeth(p, a, V, line), step(V - line, .5) * step(low - V, .5) * (np.abs(a) < 1))
     seal = bell((V - line) / .75) * (1 - p.gap) + p.gap * bell((V - line) / .6) * .6
     look = look * (1 - .72 * seal * (np.abs(a) < 1.02)) * lips
-    over(canvas[where], clip(shrink(look) / np.maximum(shrink(lips), .01)),
-         shrink(lips * (.82 + .18 * p.lipstick)))
+    over(canvas[where], clip(halve(look) / np.maximum(halve(lips), .01)),
+         halve(lips * (.82 + .18 * p.lipstick)))
 
 # %% ../../nbs/portraits/03_features.ipynb #e2f8cb0c
 def beard_roots(p, rng, n=2600):
@@ -254,7 +254,7 @@ def ears(canvas, fr, p):
         d = np.hypot(lean / 6.2, v / (13.5 - 2 * (v > 0)))
         hollow, helix = bell((lean - .5) / 2, (v + 1) / 6.5), bell((d - .83) / .12)
         lit = .78 + .14 * k * p.light[0] - .3 * hollow + .16 * helix
-        over(canvas[where], p.tone * rgb(1.0, .9, .88) * shrink(lit), shrink(step((1 - d) * 7, 1.2)))
+        over(canvas[where], p.tone * rgb(1.0, .9, .88) * halve(lit), halve(step((1 - d) * 7, 1.2)))
 
 # %% ../../nbs/portraits/03_features.ipynb #dcb40968
 def face(canvas, fr, p, rng, q, head):
