@@ -1,4 +1,4 @@
-"Portraits of people who do not exist, drawn from a seed: what other modules need of them."
+"Portraits of people who do not exist, drawn from a seed, in the layout of CelebA."
 from .character import ATTRIBUTES
 from .dataset import draw_portrait, portraits, write_portraits
 

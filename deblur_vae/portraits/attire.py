@@ -23,7 +23,7 @@ def neck(
     rng: np.random.Generator,
     head: np.ndarray, # cover of the head, which throws a shadow, [H,W]
 ) -> None:
-    """Neck and shoulders, with the shadow of the head upon them.
+    """Neck and shoulders, with the shadow of the head on them.
 
         >>> from deblur_vae.portraits.character import character
         >>> p, fr = character(np.random.default_rng(0)), Frame(89, 111, 1, 0, 0)
