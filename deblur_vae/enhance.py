@@ -25,8 +25,8 @@ from PIL import Image
 from torch import Tensor
 
 from .camera import spread
-from .classical import ENOUGH, Blur, Scene, estimate_blur, is_product, known_blur, opponent, parse_kernel, scene_of
-from .data import DataError
+from .classical import ENOUGH, Blur, Scene, estimate_blur, is_product, known_blur, parse_kernel, scene_of
+from .data import DataError, opponent
 from .model import load_model
 from .restore import RestoreNet, Told, Views, beside, mended, pretrained, scale_of, smooth, without_doubt
 

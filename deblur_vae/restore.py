@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['BESIDE', 'DOUBT', 'LEAST_SCALE', 'SEEN', 'BANDS', 'rescaled', 'beside', 'Views', 'Told', 'scale_of', 'ResidualBlock',
-           'stack', 'enlarged', 'smooth', 'detail', 'RestoreNet', 'seen_by', 'without_doubt', 'mended', 'pretrained']
+           'stack', 'smooth', 'detail', 'RestoreNet', 'seen_by', 'without_doubt', 'mended', 'pretrained']
 
 # %% ../nbs/12_restore.ipynb #c70a160b
 import math
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from .classical import (DENSE, Blur, Candidate, Restorer, Scene, Spectrum,
                                   evidence, expected, known_blur, resized, scene_of, scored,
                                   wiener)
-from .model import load_model
+from .model import enlarged, load_model
 
 # %% ../nbs/12_restore.ipynb #6cc7ec3a
 BESIDE = 0.8, 1.25  # widths of the other filters, over that of the likeliest blur
@@ -116,11 +116,6 @@ class ResidualBlock(nn.Module):
 def stack(channels: int, dilations: Sequence[int]) -> nn.Sequential:
     "Residual blocks, one for each of `dilations`."
     return nn.Sequential(*(ResidualBlock(channels, d) for d in dilations))
-
-
-def enlarged(x: Tensor, factor: int) -> Tensor:
-    "Bilinear: it leaves no texture."
-    return F.interpolate(x, scale_factor=factor, mode='bilinear')
 
 # %% ../nbs/12_restore.ipynb #5f85e309
 SEEN = 19  # channels: five pictures, inside or not, three numbers
