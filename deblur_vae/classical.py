@@ -539,7 +539,8 @@ def refined(guesses: list[Guess], seen: Evidence) -> list[Guess]:
         if turn > 1:
             ranked = sorted(map(surprise_of, guesses))
             limit = max(ranked[0] + HOPELESS, ranked[:SPARED][-1])
-        near = [moved(g.candidate, size) if g.surprise <= limit and size >= FINEST else []
+        near = [moved(g.candidate, size)
+                if g.surprise <= limit and size >= FINEST else []
                 for g, size in zip(guesses, sizes)]
         tried = [(g.kind, c) for g, some in zip(guesses, near) for c in some]
         if not tried: break
@@ -583,7 +584,8 @@ def plausible(guesses: list[Guess], seen: Evidence) -> list[tuple[float, Guess]]
     "The likeliest blur, then others by probability: each of `guesses` in many sizes."
     least = min(map(surprise_of, guesses))
     near = [g for g in guesses if g.surprise < least + NEAR]
-    tried = {(g.kind, resized(g.candidate, factor)): None for g in near for factor in SIZES}
+    tried = {(g.kind, resized(g.candidate, factor)): None
+             for g in near for factor in SIZES}
     found = sorted(scored(list(tried), seen, 5), key=surprise_of)
     weight = torch.tensor([-g.surprise / DESERVED for g in found], dtype=torch.float64)
     sizes = torch.tensor([1 if g.candidate.parameters else len(SIZES) for g in found])
@@ -1003,7 +1005,8 @@ class Extension:
         return self.flat(u[self.h:], u[:self.h, self.w:])
 
     def __call__(self, y: Tensor, steps: int, enough: float = 0.0) -> Tensor:
-        """`y`, [h,w], in a frame with its margin's mean; 0 steps: the separable field's.
+        """`y`, [h,w], in a frame with its margin's mean; 0 steps: the separable one.
+
         Ends early when `enough` nats are left to gain for each pixel of the margin."""
         return conjugate_gradients(self, y, steps, enough)
 
@@ -1093,7 +1096,7 @@ class Restorer:
         steps: int = STEPS, # see `Extension`
         enough: float = ENOUGH,
     ) -> Tensor: # [3,height,width]
-        """The picture in the corner of its frame, with what the margin is likely to hold.
+        """The picture in the corner of its frame, and the likely content of the margin.
 
         What needs no guide converges at once: there a quarter is enough."""
         if not self.guided: enough /= 4
@@ -1101,7 +1104,7 @@ class Restorer:
                             for extension, colour in zip(self.extensions, y)])
 
     def filter(self, z: Tensor, doubts: Sequence) -> list[Tensor]: # of frames
-        "For each of `doubts`, or key of `filters`: the mean frame, over all plausible blurs."
+        "For each of `doubts`, keys of `filters`: the mean frame over plausible blurs."
         seen = torch.fft.rfft2(z)
         for doubt in set(doubts) - set(self.filters):
             filters = (one.share * wiener(*expected(one, self.frame), doubt)
@@ -1133,7 +1136,7 @@ def filtered(
     x: Tensor, # [3,H,W] in [0,1]
     scene: Scene, # of `scene_of`
     doubts: Sequence[float] = (1.0,), # factors on the noise; above 1, less comes back
-    steps: int = STEPS, # of conjugate gradients, at most; 0: as if covariance were a product
+    steps: int = STEPS, # of conjugate gradients, at most; 0: covariance as a product
     keep: int = 0, # pixels around the picture that are returned too, up to `MARGIN`
     guided: bool = False, # see `Restorer`
 ) -> list[Tensor]: # [3,H+2·keep,W+2·keep] each, not clipped, on the CPU

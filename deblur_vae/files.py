@@ -29,7 +29,8 @@ from typing import Any
 
 import numpy as np
 from matplotlib import colormaps
-from PIL import Image, ImageDraw, ImageFont, JpegImagePlugin, TiffImagePlugin, UnidentifiedImageError
+from PIL import (Image, ImageDraw, ImageFont, JpegImagePlugin, TiffImagePlugin,
+                 UnidentifiedImageError)
 from PIL.PngImagePlugin import PngInfo
 from tqdm.auto import tqdm
 
@@ -48,25 +49,28 @@ def upright(array: np.ndarray | None, orientation: int) -> np.ndarray | None:
 # %% ../nbs/15_files.ipynb #e50b31d7
 @dataclass
 class Picture:
-    "A picture file: its pixels, upright, and all that has to be written with them again."
+    "A picture file: its pixels, upright, and what has to be written with them again."
     path: Path # where it was read
     pixels: np.ndarray # [H,W,1] or [H,W,3], uint8 or uint16
     alpha: np.ndarray | None = None # opacity [H,W], type of `pixels`
     format: str = 'PNG' # Pillow's name of the file format
     mode: str = 'RGB' # Pillow's name of the kind of pixels in the file
     lossy: bool = False # it was stored with loss
-    keep: dict[str, Any] = field(default_factory=dict) # exif, icc_profile, dpi, xmp, comment, text: for any format
-    coding: dict[str, Any] = field(default_factory=dict) # how its own format was told to store it
-    notes: list[str] = field(default_factory=list) # what the reader left out or changed, one line each
+    # for any format: exif, icc_profile, dpi, xmp, comment, text
+    keep: dict[str, Any] = field(default_factory=dict)
+    coding: dict[str, Any] = field(default_factory=dict) # how its own format stored it
+    notes: list[str] = field(default_factory=list) # what the reader left out, by lines
 
 # %% ../nbs/15_files.ipynb #a9966fc6
-LAYOUT = {*range(254, 260), 262, 266, 273, 274, *range(277, 282), 284, 292, 293, 301, *range(317, 326), 330,
-          *range(336, 342), 347, *range(512, 533), 700, 34675}  # tags of EXIF and TIFF that describe the file, not the picture
+# tags of EXIF and TIFF that describe the file, not the picture
+LAYOUT = {*range(254, 260), 262, 266, 273, 274, *range(277, 282), 284, 292, 293, 301,
+          *range(317, 326), 330, *range(336, 342), 347, *range(512, 533), 700, 34675}
 
 
 def labels(image: Image.Image) -> tuple[dict[str, Any], int, list[str]]:
     "What any format may keep of an open file, its orientation 1…8, and notes."
-    keep = {name: image.info[name] for name in ('icc_profile', 'comment') if image.info.get(name)}
+    keep = {name: image.info[name]
+            for name in ('icc_profile', 'comment') if image.info.get(name)}
     notes, orientation = [], 1
     try:
         orientation = image.getexif().get(274, 1)
@@ -74,11 +78,16 @@ def labels(image: Image.Image) -> tuple[dict[str, Any], int, list[str]]:
         if image.getexif(): keep['exif'] = copy_exif(image.getexif())
     except Exception as error:  # whatever damaged bytes lead to, as in `read_image`
         notes.append(f'its EXIF data are damaged and were left out ({one_line(error)})')
-    dpi, xmp = image.info.get('dpi'), image.info.get('xmp') or image.info.get('XML:com.adobe.xmp')
-    if dpi and all(0 < value < 1e6 for value in dpi): keep['dpi'] = tuple(map(float, dpi))
-    if xmp: keep['xmp'] = re.sub(rb'(tiff:Orientation(="|>))[0-9]', rb'\g<1>1', xmp if isinstance(xmp, bytes) else xmp.encode())
+    dpi, xmp = image.info.get('dpi'), image.info.get('xmp') or image.info.get(
+        'XML:com.adobe.xmp')
+    if dpi and all(0 < value < 1e6 for value in dpi):
+        keep['dpi'] = tuple(map(float, dpi))
+    if xmp:
+        keep['xmp'] = re.sub(rb'(tiff:Orientation(="|>))[0-9]', rb'\g<1>1',
+                             xmp if isinstance(xmp, bytes) else xmp.encode())
     if text := getattr(image, 'text', None):
-        keep['text'] = {k: v for k, v in text.items() if k not in ('Raw profile type exif', 'XML:com.adobe.xmp')}
+        keep['text'] = {k: v for k, v in text.items()
+                        if k not in ('Raw profile type exif', 'XML:com.adobe.xmp')}
     return keep, orientation if orientation in range(1, 9) else 1, notes
 
 
@@ -95,7 +104,7 @@ def one_line(error: BaseException) -> str:
 
 # %% ../nbs/15_files.ipynb #ce6f31fd
 def raw_mode(image: Image.Image) -> str:
-    "Pillow's name for how the pixels lie in the open file, such as `RGB;16B`; empty if there is none."
+    "Pillow's name for how the pixels lie in the open file, as `RGB;16B`, or nothing."
     args = image.tile[0][3] if getattr(image, 'tile', None) else ''
     return str(args[0] if isinstance(args, tuple) and args else args)
 
@@ -104,65 +113,87 @@ def decoded_as(path: Path, raw: str) -> np.ndarray:
     "The pixels at `path`, decoded as if they lay there in the raw mode `raw`."
     with Image.open(path) as image:
         for i, tile in enumerate(image.tile):
-            changed = (*tile[:3], (raw, *tile[3][1:]) if isinstance(tile[3], tuple) else raw)
+            changed = (*tile[:3],
+                       (raw, *tile[3][1:]) if isinstance(tile[3], tuple) else raw)
             image.tile[i] = tile._make(changed) if hasattr(tile, '_make') else changed
         return np.asarray(image)
 
 
 def read_deep(path: Path, raw: str) -> tuple[np.ndarray, np.ndarray | None]:
-    "Pixels [H,W,1|3] and opacity, uint16, of a file whose raw mode is `LA;16B`, or `RGB` or `RGBA` with `;16` and B, L or N."
-    if raw == 'LA;16B': bands = decoded_as(path, 'RGBA').view('>u2').astype(np.uint16)
+    """Pixels [H,W,1|3] and opacity, uint16, of a file whose raw mode is `LA;16B`, or
+    `RGB` or `RGBA` with `;16` and B, L or N."""
+    if raw == 'LA;16B':
+        bands = decoded_as(path, 'RGBA').view('>u2').astype(np.uint16)
     else:
         mode, order = raw.split(';16')
         little = order == 'L' or order == 'N' and sys.byteorder == 'little'
         bands = decoded_as(path, raw).astype(np.uint16)
         bands <<= 8
         bands |= decoded_as(path, f'{mode};16{"B" if little else "L"}')
-    return (bands[..., :-1], bands[..., -1]) if bands.shape[2] in (2, 4) else (bands, None)
+    return (bands[..., :-1], bands[..., -1]) if bands.shape[2] in (2, 4) else (bands,
+                                                                              None)
 
 # %% ../nbs/15_files.ipynb #dcb2c2e7
 def deep_png(bands: np.ndarray, **labels) -> bytes:
-    "A 16-bit PNG of `bands` [H,W,1…4]: the chunks that Pillow writes for one pixel, with these pixels instead."
+    """A 16-bit PNG of `bands` [H,W,1…4]: the chunks that Pillow writes for one pixel,
+    with these pixels instead."""
     (height, width, channels), out = bands.shape, BytesIO()
     Image.new('L', (1, 1)).save(out, 'PNG', **labels)
     frame, at, parts = out.getvalue(), 8, [out.getvalue()[:8]]
     rows = bands.astype('>u2').reshape(height, -1).view(np.uint8)
-    rows = np.pad(np.diff(rows, axis=0, prepend=np.uint8(0)), ((0, 0), (1, 0)), constant_values=2)  # filter 2: less the row above
-    own = {b'IHDR': struct.pack('>IIBBBBB', width, height, 16, (0, 4, 2, 6)[channels - 1], 0, 0, 0), b'IDAT': zlib.compress(rows)}
+    # filter 2: less the row above
+    rows = np.pad(np.diff(rows, axis=0, prepend=np.uint8(0)), ((0, 0), (1, 0)),
+                  constant_values=2)
+    own = {b'IHDR': struct.pack('>IIBBBBB', width, height, 16,
+                                (0, 4, 2, 6)[channels - 1], 0, 0, 0),
+           b'IDAT': zlib.compress(rows)}
     while at < len(frame):
         name, stop = frame[at + 4:at + 8], at + 8 + int.from_bytes(frame[at:at + 4])
         body = own.get(name, frame[at + 8:stop])
-        parts += [struct.pack('>I', len(body)), name, body, struct.pack('>I', zlib.crc32(body, zlib.crc32(name)))]
+        parts += [struct.pack('>I', len(body)), name, body,
+                  struct.pack('>I', zlib.crc32(body, zlib.crc32(name)))]
         at = stop + 4
     return b''.join(parts)
 
-
-def plain_tiff(bands: np.ndarray, exif=None, icc_profile=None, dpi=None, compression='', **_) -> bytes:
-    "A TIFF of `bands` [H,W,1…4], uint8 or uint16, in strips that are deflated unless `compression` is `raw`."
-    (height, width, channels), out, tags = bands.shape, BytesIO(), TiffImagePlugin.ImageFileDirectory_v2()
-    for tag in exif or (): tags[tag] = exif.get_ifd(tag) if tag in (34665, 34853) else exif[tag]
+# %% ../nbs/15_files.ipynb #dcb2c2e8
+def plain_tiff(
+    bands: np.ndarray, exif=None, icc_profile=None, dpi=None, compression='', **_
+) -> bytes:
+    """A TIFF of `bands` [H,W,1…4], uint8 or uint16, in strips that are deflated unless
+    `compression` is `raw`."""
+    (height, width, channels), out, tags = (bands.shape, BytesIO(),
+                                            TiffImagePlugin.ImageFileDirectory_v2())
+    for tag in exif or ():
+        tags[tag] = exif.get_ifd(tag) if tag in (34665, 34853) else exif[tag]
     if icc_profile: tags[34675] = icc_profile
     if dpi: tags[282], tags[283], tags[296] = *dpi, 2
     if channels in (2, 4): tags[338] = 2  # the last channel is opacity
-    strips = [bands[y:y + 256].astype(bands.dtype.newbyteorder('<')).tobytes() for y in range(0, height, 256)]
+    strips = [bands[y:y + 256].astype(bands.dtype.newbyteorder('<')).tobytes()
+              for y in range(0, height, 256)]
     if compression != 'raw': strips = [zlib.compress(strip) for strip in strips]
     sizes = [len(strip) for strip in strips]
-    own = {256: width, 257: height, 258: (8 * bands.itemsize,) * channels, 259: 1 if compression == 'raw' else 8, 277: channels,
-           262: 1 if channels < 3 else 2, 273: tuple(np.cumsum([0, *sizes[:-1]]).tolist()), 278: 256, 279: tuple(sizes)}
+    own = {256: width, 257: height, 258: (8 * bands.itemsize,) * channels,
+           259: 1 if compression == 'raw' else 8, 277: channels,
+           262: 1 if channels < 3 else 2,
+           273: tuple(np.cumsum([0, *sizes[:-1]]).tolist()), 278: 256,
+           279: tuple(sizes)}
     for tag, value in own.items(): tags[tag] = value
     tags.save(out)
     return b''.join([out.getvalue(), *strips])
 
 # %% ../nbs/15_files.ipynb #dc903e6b
-MAX_PIXELS = 178_956_970  # the size from which Pillow refuses: twice its MAX_IMAGE_PIXELS
-FORMATS = ('JPEG', 'MPO', 'PNG', 'WEBP', 'TIFF', 'BMP', 'DIB', 'GIF', 'PPM', 'JPEG2000', 'AVIF', 'TGA')
+MAX_PIXELS = 178_956_970  # from here on Pillow refuses: twice its MAX_IMAGE_PIXELS
+FORMATS = ('JPEG', 'MPO', 'PNG', 'WEBP', 'TIFF', 'BMP', 'DIB', 'GIF', 'PPM', 'JPEG2000',
+           'AVIF', 'TGA')
 SIGNATURES = (b'\xff\xd8\xff', b'\x89PNG', b'RIFF', b'II*\0', b'MM\0*', b'BM', b'GIF8')
 lock = threading.Lock()
 
 
 @contextmanager
 def pixel_limit(max_pixels: int) -> Iterator[None]:
-    "Within, Pillow refuses what has more pixels and gives no other warning. Its limit belongs to the process: one at a time."
+    """Within, Pillow refuses what has more pixels and gives no other warning.
+
+    Its limit belongs to the process: one at a time."""
     with lock, warnings.catch_warnings():
         warnings.simplefilter('ignore')
         warnings.simplefilter('error', Image.DecompressionBombWarning)
@@ -174,44 +205,62 @@ def pixel_limit(max_pixels: int) -> Iterator[None]:
 def decode(path: Path) -> Picture:
     "The picture at `path`. Raises whatever Pillow raises for bytes that are none."
     Image.init()
-    with Image.open(path, formats=[name for name in FORMATS if name in Image.OPEN]) as image:
+    with Image.open(path, formats=[name for name in FORMATS
+                                   if name in Image.OPEN]) as image:
         raw, frames, coding = raw_mode(image), getattr(image, 'n_frames', 1), {}
-        deep_ppm = image.format == 'PPM' and isinstance(image.tile[0][3], tuple) and image.tile[0][3][-1] > 255
+        deep_ppm = (image.format == 'PPM' and isinstance(image.tile[0][3], tuple)
+                    and image.tile[0][3][-1] > 255)
         image.load()
         keep, orientation, notes = labels(image)
         clear = image.info.get('transparency') is not None
         deep = not clear and re.fullmatch(r'LA;16B|RGBA?;16[BLN]', raw)
         pixels, alpha = read_deep(path, raw) if deep else to_arrays(image)
         if isinstance(image, JpegImagePlugin.JpegImageFile):
-            coding = dict(qtables=image.quantization, subsampling=JpegImagePlugin.get_sampling(image))
+            coding = dict(qtables=image.quantization,
+                          subsampling=JpegImagePlugin.get_sampling(image))
             coding['progressive'] = 'progressive' in image.info
-        if image.format == 'TIFF': coding = dict(compression=image.info.get('compression'))
-    if frames > 1: notes.append(f'it is animated or has several pages: only the first of {frames} is taken')
-    if (';16' in raw or deep_ppm) and pixels.dtype == np.uint8: notes.append('its 16 bits are read as 8')
-    if image.mode not in ('1', 'L', 'LA', 'La', 'P', 'PA', 'RGB', 'RGBA', 'RGBa', 'RGBX') and pixels.shape[2] == 3:
+        if image.format == 'TIFF':
+            coding = dict(compression=image.info.get('compression'))
+    if frames > 1:
+        notes.append('it is animated or has several pages: '
+                     f'only the first of {frames} is taken')
+    if (';16' in raw or deep_ppm) and pixels.dtype == np.uint8:
+        notes.append('its 16 bits are read as 8')
+    if image.mode not in ('1', 'L', 'LA', 'La', 'P', 'PA', 'RGB', 'RGBA', 'RGBa',
+                          'RGBX') and pixels.shape[2] == 3:
         notes.append(f'its colours are {image.mode} and become RGB')
         keep.pop('icc_profile', None)
-    lossy = image.format in ('JPEG', 'MPO', 'AVIF') or image.format == 'WEBP' and re.search(b'VP8[ L]', path.read_bytes())[0] == b'VP8 '
-    return Picture(path, upright(pixels, orientation), upright(alpha, orientation), image.format, image.mode, lossy, keep, coding, notes)
+    lossy = (image.format in ('JPEG', 'MPO', 'AVIF') or image.format == 'WEBP'
+             and re.search(b'VP8[ L]', path.read_bytes())[0] == b'VP8 ')
+    return Picture(path, upright(pixels, orientation), upright(alpha, orientation),
+                   image.format, image.mode, lossy, keep, coding, notes)
 
-
+# %% ../nbs/15_files.ipynb #c356e9c8
 def check_file(path: Path) -> None:
     "`DataError` unless `path` is a file that has something in it and may be read."
     try:
         size = path.stat().st_size
-        if path.is_dir(): raise DataError(f'{path} is a folder: give the pictures in it')
-        if path.is_file() and not size: raise DataError(f'{path} is empty (0 bytes): copy it again or delete it')
-        if not path.is_file(): raise DataError(f'{path} is not a file but a device or a pipe: save the picture first')
+        if path.is_dir():
+            raise DataError(f'{path} is a folder: give the pictures in it')
+        if path.is_file() and not size:
+            raise DataError(f'{path} is empty (0 bytes): copy it again or delete it')
+        if not path.is_file():
+            raise DataError(f'{path} is not a file but a device or a pipe: '
+                            'save the picture first')
         with path.open('rb'): pass
     except DataError: raise
     except FileNotFoundError: raise DataError(f'{path} does not exist') from None
-    except PermissionError: raise DataError(f'{path} may not be read: change its permissions') from None
-    except (OSError, ValueError) as error: raise DataError(f'{path!s:.200} cannot be read: {one_line(error)}'.replace('\0', '?')) from None
+    except PermissionError:
+        raise DataError(f'{path} may not be read: change its permissions') from None
+    except (OSError, ValueError) as error:
+        raise DataError(f'{path!s:.200} cannot be read: {one_line(error)}'
+                        .replace('\0', '?')) from None
 
 # %% ../nbs/15_files.ipynb #f769861f
 def read_image(path: str | Path, max_pixels: int | None = None) -> Picture:
-    """The picture at `path`, if it has no more than `max_pixels` (None: `MAX_PIXELS`). Raises `DataError`, in one line, for all
-    that is not a whole picture."""
+    """The picture at `path`, if it has no more than `max_pixels` (None: `MAX_PIXELS`).
+
+    Raises `DataError`, in one line, for all that is not a whole picture."""
     path, limit = Path(path), MAX_PIXELS if max_pixels is None else max_pixels
     check_file(path)
     try:
@@ -219,61 +268,79 @@ def read_image(path: str | Path, max_pixels: int | None = None) -> Picture:
     except DataError as error: raise DataError(f'{path}: {error}') from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         size = -(-int(re.search(r'\d+', str(error))[0]) // 10**6)
-        raise DataError(f'{path} has {size} megapixels, more than {limit / 1e6:.0f}: if it is no trap, '
-                        f'give --max-megapixels {size}') from error
-    except MemoryError as error: raise DataError(f'{path} does not fit into memory') from error
+        raise DataError(f'{path} has {size} megapixels, more than {limit / 1e6:.0f}: '
+                        f'if it is no trap, give --max-megapixels {size}') from error
+    except MemoryError as error:
+        raise DataError(f'{path} does not fit into memory') from error
     except UnidentifiedImageError as error:
         with path.open('rb') as file: known = file.read(8).startswith(SIGNATURES)
         raise DataError(f'{path} is damaged or cut short: get it again' if known else
-                        f'{path} is not a picture that Pillow can read: convert it to PNG or JPEG') from error
-    except Exception as error: raise DataError(f'{path} is damaged or cut short ({one_line(error)}): get it again') from error
+                        f'{path} is not a picture that Pillow can read: '
+                        'convert it to PNG or JPEG') from error
+    except Exception as error:
+        raise DataError(f'{path} is damaged or cut short ({one_line(error)}): '
+                        'get it again') from error
 
 # %% ../nbs/15_files.ipynb #dceab884
-CLEAR, DEEP = {'PNG', 'TIFF', 'WEBP', 'GIF', 'JPEG2000', 'AVIF', 'TGA'}, {'PNG': deep_png, 'TIFF': plain_tiff}
+CLEAR, DEEP = ({'PNG', 'TIFF', 'WEBP', 'GIF', 'JPEG2000', 'AVIF', 'TGA'},
+               {'PNG': deep_png, 'TIFF': plain_tiff})
 
 
 def format_of(path: Path, picture: Picture) -> str:
-    "Pillow's name of the format that the suffix of `path` stands for; that of the source if it stands for none."
+    """Pillow's name of the format that the suffix of `path` stands for; that of the
+    source if it stands for none."""
     Image.init()
     unknown = picture.format if path.suffix in ('', picture.path.suffix) else None
     name = Image.registered_extensions().get(path.suffix.lower(), unknown)
     name = {'MPO': 'JPEG', 'DIB': 'BMP'}.get(name, name)
     if name in FORMATS and name in Image.SAVE: return name
-    raise DataError(f'{path}: no picture can be written as {path.suffix!r}: use .png, .jpg, .webp or .tif')
+    raise DataError(f'{path}: no picture can be written as {path.suffix!r}: '
+                    'use .png, .jpg, .webp or .tif')
 
 
 def fit(bands: np.ndarray, clear: bool, name: str) -> tuple[np.ndarray, list[str]]:
-    "`bands` [H,W,1…4] as the format can hold them, `clear` if the last is opacity, and notes on what it cannot."
+    """`bands` [H,W,1…4] as the format can hold them, `clear` if the last is opacity,
+    and notes on what it cannot."""
     notes = []
     if bands.dtype == np.uint16 and name not in DEEP:
         whole, rest = np.divmod(bands, np.uint16(257))
         bands = (whole + (rest > 128)).astype(np.uint8)
         notes.append(f'16 bits became 8, for {name} holds no more')
     if clear and name not in CLEAR:
-        image, white = to_image(bands), Image.new('LA' if bands.shape[2] == 2 else 'RGBA', bands.shape[1::-1], 'white')
-        bands = np.asarray(Image.alpha_composite(white.convert('RGBA'), image.convert('RGBA')).convert('RGB'))[..., :bands.shape[2] - 1]
-        notes.append(f'what is transparent was laid on white, for {name} has no opacity')
+        image, white = to_image(bands), Image.new(
+            'LA' if bands.shape[2] == 2 else 'RGBA', bands.shape[1::-1], 'white')
+        bands = np.asarray(
+            Image.alpha_composite(white.convert('RGBA'), image.convert('RGBA'))
+            .convert('RGB'))[..., :bands.shape[2] - 1]
+        notes.append('what is transparent was laid on white, '
+                     f'for {name} has no opacity')
     if name == 'GIF': notes.append('GIF holds 256 colours: -o NAME.png keeps them all')
     return bands, notes
 
 # %% ../nbs/15_files.ipynb #f4369f98
 def coding(picture: Picture, name: str) -> dict[str, Any]:
-    "How format `name` is told to store the picture: as the source was stored, or with quality 95, or without loss."
-    told = {'JPEG': picture.coding if 'qtables' in picture.coding else dict(quality=95, subsampling=0), 'AVIF': dict(quality=95),
-            'WEBP': dict(quality=95) if picture.lossy else dict(lossless=True, exact=True),
+    """How format `name` is told to store the picture: as the source was stored, or with
+    quality 95, or without loss."""
+    told = {'JPEG': picture.coding if 'qtables' in picture.coding
+            else dict(quality=95, subsampling=0),
+            'AVIF': dict(quality=95),
+            'WEBP': dict(quality=95) if picture.lossy
+            else dict(lossless=True, exact=True),
             'TIFF': dict(compression=picture.coding.get('compression'))}
     return told.get(name, {})
 
 
 def options(picture: Picture, name: str) -> dict[str, Any]:
-    "What Pillow's writer of format `name` is told: labels, and the quality of the source."
+    "What Pillow's writer of format `name` is told: labels, the quality of the source."
     told, text = {k: v for k, v in picture.keep.items() if k != 'text'}, PngInfo()
     if name == 'TIFF' and 'xmp' in told:
         told['exif'] = copy_exif(told.get('exif', Image.Exif()))
         told['exif'][700] = told['xmp']
     if name == 'PNG':
-        if 'xmp' in told: text.add_itxt('XML:com.adobe.xmp', told['xmp'].decode(errors='replace'))
-        for key, value in picture.keep.get('text', {}).items(): text.add_text(key, value)
+        if 'xmp' in told:
+            text.add_itxt('XML:com.adobe.xmp', told['xmp'].decode(errors='replace'))
+        for key, value in picture.keep.get('text', {}).items():
+            text.add_text(key, value)
         told['pnginfo'] = text
     return told | coding(picture, name)
 
@@ -288,74 +355,104 @@ def encode(bands: np.ndarray, name: str, **told) -> bytes:
 def refuse_existing(path: Path, force: bool) -> None:
     "`DataError` if something is at `path` and may not be overwritten."
     if os.path.lexists(path) and (not force or path.is_dir()):
-        raise DataError(f'{path} exists already: give --force to overwrite it, or another -o')
+        raise DataError(f'{path} exists already: give --force to overwrite it, '
+                        'or another -o')
 
 
-def write_image(picture: Picture, pixels: np.ndarray, path: str | Path, force: bool = False) -> list[str]:
-    """`pixels` to `path`, with all labels of `picture`, over what is there only by `force`; the suffix is the format. Returns notes
-    on what that could not keep. Raises `DataError`, in one line; then nothing has been written."""
+def write_image(
+    picture: Picture, pixels: np.ndarray, path: str | Path, force: bool = False
+) -> list[str]:
+    """`pixels` to `path`, with all labels of `picture`, over what is there only by
+    `force`; the suffix is the format. Returns notes on what that could not keep.
+
+    Raises `DataError`, in one line; then nothing has been written."""
     path = Path(path)
     name = format_of(path, picture)
     refuse_existing(path, force)
     bands, notes = fit(joined(pixels, picture.alpha), picture.alpha is not None, name)
     try: content = encode(bands, name, **options(picture, name))
     except Exception as error:  # labels from damaged files; Pillow raises anything here
-        notes.append(f'{name} could not hold its labels, they were left out ({one_line(error)})')
+        notes.append(f'{name} could not hold its labels, they were left out '
+                     f'({one_line(error)})')
         try: content = encode(bands, name, **coding(picture, name))
-        except Exception as error: raise DataError(f'{path} cannot be written as {name}: {one_line(error)}') from error
+        except Exception as error:
+            raise DataError(f'{path} cannot be written as {name}: '
+                            f'{one_line(error)}') from error
     try: write_beside(path, content)
-    except OSError as error: raise DataError(f'{path}: {error.strerror}' if error.strerror else one_line(error)) from error
+    except OSError as error:
+        raise DataError(f'{path}: {error.strerror}' if error.strerror
+                        else one_line(error)) from error
     return notes
 
 # %% ../nbs/15_files.ipynb #fc53fc6f
 def find_pictures(arguments: list[str | Path]) -> list[Path]:
-    "Files, the pictures in folders, and what patterns match, each once. `DataError` for a folder or pattern without pictures."
+    """Files, the pictures in folders, and what patterns match, each once.
+
+    `DataError` for a folder or pattern without pictures."""
     found = []
     for argument in map(str, arguments):
         path, files = Path(argument), [Path(argument)]
         if path.is_dir():
             files = [path / name for name in list_pictures(path)]
             stems = {file.stem for file in files}
-            files = [f for f in files if re.sub('-(enhanced|compare|doubt)$', '', f.stem) not in stems - {f.stem}]
+            files = [f for f in files
+                     if re.sub('-(enhanced|compare|doubt)$', '', f.stem)
+                     not in stems - {f.stem}]
         elif glob.has_magic(argument) and not os.path.lexists(path):
-            files = [f for f in map(Path, sorted(glob.glob(argument, recursive=True))) if f.suffix.lower() in PICTURES]
-        if not files: raise DataError(f'no pictures in {argument}' if path.is_dir() else f'no picture matches {argument}')
+            files = [f for f in map(Path, sorted(glob.glob(argument, recursive=True)))
+                     if f.suffix.lower() in PICTURES]
+        if not files:
+            raise DataError(f'no pictures in {argument}' if path.is_dir()
+                            else f'no picture matches {argument}')
         found += files
     return list(dict.fromkeys(found))
 
 
-def out_path(source: Path, out: str | Path | None = None, several: bool = False) -> Path:
-    """Where the result of `source` goes: into the folder `out`, to the file `out`, or beside it as NAME-enhanced. `DataError` if
-    `out` is a file but there are `several` pictures."""
+def out_path(
+    source: Path, out: str | Path | None = None, several: bool = False
+) -> Path:
+    """Where the result of `source` goes: into the folder `out`, to the file `out`, or
+    beside it as NAME-enhanced.
+
+    `DataError` if `out` is a file but there are `several` pictures."""
     if out is None: return source.with_name(f'{source.stem}-enhanced{source.suffix}')
-    folder = str(out).endswith(('/', os.sep)) or Path(out).is_dir() or not Path(out).suffix and not Path(out).exists()
-    if several and not folder: raise DataError(f'{out} is one file, but there are several pictures: give a folder, as {out}/')
+    folder = (str(out).endswith(('/', os.sep)) or Path(out).is_dir()
+              or not Path(out).suffix and not Path(out).exists())
+    if several and not folder:
+        raise DataError(f'{out} is one file, but there are several pictures: '
+                        f'give a folder, as {out}/')
     return Path(out) / source.name if folder else Path(out)
 
-
+# %% ../nbs/15_files.ipynb #fc53fc70
 def plan(paths: list[Path], out: str | Path | None = None) -> dict[Path, Path]:
-    "Each picture with the place of its result. `DataError` if two results, or a result and another picture, share a place."
+    """Each picture with the place of its result.
+
+    `DataError` if two results, or a result and another picture, share a place."""
     places = {path: out_path(path, out, len(paths) > 1) for path in paths}
     taken = {path.resolve(): path for path in paths}
     for path, place in places.items():
         other = taken.setdefault(place.resolve(), path)
-        if other != path: raise DataError(f'{place} would be the result of {path}, but it belongs to {other}: enhance them one by one')
+        if other != path:
+            raise DataError(f'{place} would be the result of {path}, '
+                            f'but it belongs to {other}: enhance them one by one')
     return places
 
 # %% ../nbs/15_files.ipynb #b4d27e19
 def side_by_side(before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    "Two arrays [H,W,…] beside each other, with a white gap of a hundredth of the width between them."
-    gap = np.full((len(before), max(2, before.shape[1] // 100), *before.shape[2:]), LIMITS[before.dtype], before.dtype)
+    "Two arrays [H,W,…] side by side, a white gap of a hundredth of the width between."
+    gap = np.full((len(before), max(2, before.shape[1] // 100), *before.shape[2:]),
+                  LIMITS[before.dtype], before.dtype)
     return np.concatenate([before, gap, after], axis=1)
 
 # %% ../nbs/15_files.ipynb #d0b7b001
-HEAT = 'magma'  # colours of a heat map, from Matplotlib: even steps, readable without colour vision
+# colours of a heat map, from Matplotlib: even steps, readable without colour vision
+HEAT = 'magma'
 
 
 def heat_map(
     doubt: np.ndarray, # of `enhance`, float32 [H,W]
 ) -> np.ndarray: # uint8 [H,W+…,3]
-    "How unsure each pixel is, dark for sure, with a scale in levels of 255 at its right side."
+    "How unsure each pixel is, dark for sure; at the right a scale in levels of 255."
     height, _ = doubt.shape
     most = max(2, math.ceil(255 * np.quantile(doubt[::max(1, height // 1000)], 0.995)))
     colours = (255 * colormaps[HEAT](np.arange(256))[:, :3]).round().astype(np.uint8)
@@ -371,31 +468,53 @@ def heat_map(
     return np.concatenate([pixels, np.asarray(scale)], axis=1)
 
 # %% ../nbs/15_files.ipynb #caf63f21
-def enhance_file(path: Path, place: Path, restore: Callable, force: bool, compare: bool, max_pixels: int | None, doubt: bool) -> list[str]:
-    "One picture read, restored and written, and if wanted NAME-compare and NAME-doubt.png. Returns notes; raises `DataError` in one line."
+def enhance_file(
+    path: Path, place: Path, restore: Callable, force: bool, compare: bool,
+    max_pixels: int | None, doubt: bool
+) -> list[str]:
+    """One picture read, restored and written, and if wanted NAME-compare and
+    NAME-doubt.png. Returns notes; raises `DataError` in one line."""
     stem = place.stem.removesuffix('-enhanced')
-    beside, heat = place.with_name(f'{stem}-compare{place.suffix}'), place.with_name(f'{stem}-doubt.png')
-    for target in [place] + compare * [beside] + doubt * [heat]: refuse_existing(target, force)
+    beside, heat = (place.with_name(f'{stem}-compare{place.suffix}'),
+                    place.with_name(f'{stem}-doubt.png'))
+    for target in [place] + compare * [beside] + doubt * [heat]:
+        refuse_existing(target, force)
     picture = read_image(path, max_pixels)
     format_of(place, picture)  # known before the work is done
-    try: pixels, *unsure = restore(picture.pixels) if doubt else [restore(picture.pixels)]
-    except (ValueError, RuntimeError, MemoryError) as error: raise DataError(f'{path} could not be enhanced: {one_line(error)}') from error
+    try:
+        pixels, *unsure = (restore(picture.pixels) if doubt
+                           else [restore(picture.pixels)])
+    except (ValueError, RuntimeError, MemoryError) as error:
+        raise DataError(f'{path} could not be enhanced: {one_line(error)}') from error
     notes = picture.notes + write_image(picture, pixels, place, force)
     if compare:
-        alpha = picture.alpha if picture.alpha is None else side_by_side(picture.alpha, picture.alpha)
-        write_image(replace(picture, alpha=alpha), side_by_side(picture.pixels, pixels), beside, force)
-    for width in unsure: write_image(Picture(heat, picture.pixels), heat_map(width), heat, force)
+        alpha = (picture.alpha if picture.alpha is None
+                 else side_by_side(picture.alpha, picture.alpha))
+        write_image(replace(picture, alpha=alpha),
+                    side_by_side(picture.pixels, pixels), beside, force)
+    for width in unsure:
+        write_image(Picture(heat, picture.pixels), heat_map(width), heat, force)
     return notes
 
+# %% ../nbs/15_files.ipynb #caf63f22
+def enhance_files(
+    paths: list[Path], out: str | Path | None,
+    restore: Callable[[np.ndarray], np.ndarray], force: bool = False,
+    compare: bool = False, max_pixels: int | None = None, doubt: bool = False
+) -> list[tuple[Path, str]]:
+    """Each picture read, given to `restore` (pixels [H,W,1|3] to the same), and written
+    to `out_path`; with `compare`, before and after also side by side; with `doubt`,
+    which `restore` then returns as well, its `heat_map` too.
 
-def enhance_files(paths: list[Path], out: str | Path | None, restore: Callable[[np.ndarray], np.ndarray], force: bool = False,
-                  compare: bool = False, max_pixels: int | None = None, doubt: bool = False) -> list[tuple[Path, str]]:
-    """Each picture read, given to `restore` (pixels [H,W,1|3] to the same), and written to `out_path`; with `compare`, before and
-    after also side by side; with `doubt`, which `restore` then returns as well, its `heat_map` too. A failure is one line on stderr, and the rest goes on; all are returned. `DataError` if `plan` refuses."""
+    A failure is one line on stderr, and the rest goes on; all are returned. `DataError`
+    if `plan` refuses."""
     failures, say = [], partial(tqdm.write, file=sys.stderr)
-    for path, place in tqdm(plan(paths, out).items(), unit='picture', disable=len(paths) < 2):
+    for path, place in tqdm(plan(paths, out).items(), unit='picture',
+                            disable=len(paths) < 2):
         try:
-            for note in enhance_file(path, place, restore, force, compare, max_pixels, doubt): say(f'deblur-vae: {path}: {note}')
+            for note in enhance_file(path, place, restore, force, compare, max_pixels,
+                                     doubt):
+                say(f'deblur-vae: {path}: {note}')
         except DataError as error:
             failures.append((path, str(error)))
             say(f'deblur-vae: {error}')

@@ -37,7 +37,7 @@ def float16_copy(model: RestoreNet) -> RestoreNet:
 
 # %% ../nbs/23_onnx.ipynb #dbe4a82e
 def onnx_part(name: str) -> ModuleType:
-    "The module `name` of the extra `onnx`. ValueError of one line if it is not installed."
+    "The module `name` of the extra `onnx`; ValueError, in a line, if it is missing."
     try: return import_module(name)
     except ImportError:
         raise ValueError(f"{name.split('.')[0]} is not installed: pip install "
@@ -72,7 +72,8 @@ def traced(network: RestoreNet) -> Any: # an `onnx.ModelProto`
 def halves(array: np.ndarray) -> bool:
     "Does float16 hold all of a large array of float32?"
     if array.dtype != np.float32 or array.size < 256: return False
-    with np.errstate(over='ignore'): return bool((array.astype(np.float16) == array).all())
+    with np.errstate(over='ignore'):
+        return bool((array.astype(np.float16) == array).all())
 
 
 def shrink(proto: Any) -> Any:
@@ -80,14 +81,16 @@ def shrink(proto: Any) -> Any:
 
     Each weight is the same, bit by bit."""
     onnx, graph = onnx_part('onnx'), proto.graph
-    for node in graph.node: node.ClearField('doc_string'), node.ClearField('metadata_props')
+    for node in graph.node:
+        node.ClearField('doc_string'), node.ClearField('metadata_props')
     casts, stored, used = [], [], {name for node in graph.node for name in node.input}
     for tensor in graph.initializer:
         name, array = tensor.name, onnx.numpy_helper.to_array(tensor)
         if name not in used: continue
         if halves(array):
-            casts.append(onnx.helper.make_node('Cast', [f'{name}.half'], [name],
-                                               f'{name}.cast', to=onnx.TensorProto.FLOAT))
+            casts.append(onnx.helper.make_node(
+                'Cast', [f'{name}.half'], [name], f'{name}.cast',
+                to=onnx.TensorProto.FLOAT))
             name, array = f'{name}.half', array.astype(np.float16)
         stored.append(onnx.numpy_helper.from_array(array, name))
     graph = onnx.helper.make_graph([*casts, *graph.node], 'deblur_vae', graph.input,
@@ -130,9 +133,9 @@ def check_onnx(
         apart[:, 3:] /= np.maximum(1, theirs[:, 3:])
         worst = float(np.maximum(worst, apart.max()))
     if worst <= CLOSE: return worst
-    raise ValueError(f'{name_of(path)}: ONNX Runtime and PyTorch differ by {worst:.2g}, '
-                     f'more than {CLOSE:g}: not the same weights, or numbers too large '
-                     'for float16')
+    raise ValueError(f'{name_of(path)}: ONNX Runtime and PyTorch differ by '
+                     f'{worst:.2g}, more than {CLOSE:g}: not the same weights, or '
+                     'numbers too large for float16')
 
 # %% ../nbs/23_onnx.ipynb #d632fa01
 def name_of(path: str | Path | bytes) -> str:
@@ -179,11 +182,13 @@ def export_onnx(
     >>> export_onnx(pretrained(), 'restore.onnx')
     """
     if not isinstance(model, RestoreNet):
-        raise ValueError(f'only a RestoreNet can be exported, not {type(model).__name__}')
+        raise ValueError('only a RestoreNet can be exported, '
+                         f'not {type(model).__name__}')
     for name in ('onnx', 'onnxscript', 'onnxruntime'): onnx_part(name)
     proto = shrink(traced(float16_copy(model)))
     about = {'class': 'RestoreNet', 'config': json.dumps(model.config),
-             'version': __version__, 'sha256': fingerprint(model), 'licence': 'CC BY 4.0'}
+             'version': __version__, 'sha256': fingerprint(model),
+             'licence': 'CC BY 4.0'}
     onnx_part('onnx').helper.set_model_props(proto, about)
     check_onnx(content := proto.SerializeToString(), model)
     write_beside(Path(path), content)
