@@ -223,6 +223,7 @@ def deflated_rows(bands: np.ndarray) -> bytes:
     """Pixels [H,W,C], uint16, as a PNG holds them: each row as its difference to the
     row above (filter 2), and all of it deflated.
 
+    >>> import zlib
     >>> zlib.decompress(deflated_rows(np.full((2, 1, 1), 0x1234, np.uint16))).hex()
     '021234020000'
     """
@@ -282,6 +283,7 @@ def tiff_layout(
 
     Offsets count from the end of the tags.
 
+    >>> from PIL import TiffImagePlugin
     >>> tags = tiff_layout(np.zeros((300, 200, 3), np.uint8), [153600, 26400], False)
     >>> tags[TiffImagePlugin.STRIPOFFSETS], tags[TiffImagePlugin.BITSPERSAMPLE]
     ((0, 153600), (8, 8, 8))
