@@ -556,8 +556,10 @@ def fit_to_format(
 ) -> tuple[np.ndarray, list[str]]: # what the format can hold; notes on what it cannot
     """Pixels without what a file format has no place for.
 
-    >>> fit_to_format(np.array([[[65535, 257, 128]]], np.uint16), False, 'JPEG')
-    (array([[[255, 1, 0]]], dtype=uint8), ['16 bits became 8, for JPEG holds no more'])
+    >>> pixels = np.array([[[65535, 257, 128]]], np.uint16)
+    >>> bands, notes = fit_to_format(pixels, False, 'JPEG')
+    >>> bands.tolist(), notes
+    ([[[255, 1, 0]]], ['16 bits became 8, for JPEG holds no more'])
     """
     notes = []
     if bands.dtype == np.uint16 and name not in DEEP:
@@ -754,8 +756,7 @@ def plan(
 
     >>> plan([Path('one/a.jpg'), Path('two/a.jpg')], 'new')
     Traceback (most recent call last):
-    deblur_vae.data.DataError: new/a.jpg would be the result of two/a.jpg, but it
-    belongs to one/a.jpg: enhance them one by one
+    deblur_vae.data.DataError: new/a.jpg would be the result of two/a.jpg, but ...
     """
     places = {path: out_path(path, out, len(paths) > 1) for path in paths}
     taken = {path.resolve(): path for path in paths}
