@@ -5,9 +5,8 @@
 # %% auto #0
 __all__ = ['MOST_TAPS', 'FINE', 'STROKE', 'FAMILIES', 'DRAWS', 'LEAST', 'EVERYDAY', 'POST', 'CONDITIONS', 'centred', 'side',
            'gaussian', 'axes', 'turned', 'antialiased', 'softened', 'disc', 'motion', 'none', 'spread', 'transfer',
-           'convolve', 'to_linear', 'to_srgb', 'add_noise', 'jpeg', 'soft_region', 'Family', 'one_of', 'Shot',
-           'Degradation', 'take', 'inner', 'check_scene', 'check_degradation', 'settings_of_degradation',
-           'read_settings', 'alone']
+           'convolve', 'to_linear', 'to_srgb', 'add_noise', 'jpeg', 'soft_region', 'Family', 'Shot', 'Degradation',
+           'check_scene', 'inner', 'alone']
 
 # %% ../nbs/10_camera.ipynb #d5ff5715
 import math
@@ -24,21 +23,32 @@ from torch import Tensor
 
 from .data import DataError, to_8bit
 
-# %% ../nbs/10_camera.ipynb #62825fd7
+# %% ../nbs/10_camera.ipynb #62825fd6
 MOST_TAPS = 299  # the widest kernel that is drawn, in pixels
 
 
-def centred(taps: int) -> Tensor:
-    "Places of `taps` pixels, an odd number: float64 [taps], 0 in the middle."
+def centred(taps: int) -> Tensor: # float64 [taps]
+    """Places of pixels in a row, 0 in the middle of an odd number of them.
+
+    >>> centred(5)
+    tensor([-2., -1.,  0.,  1.,  2.], dtype=torch.float64)
+    """
     return torch.arange(taps, dtype=torch.float64) - taps // 2
 
 
-def side(reach: float, what: str) -> int:
-    "The odd number of pixels that reaches so far to both sides, `MOST_TAPS` at most."
+def side(
+    reach: float, # pixels to both sides
+    what: str, # of the kernel, for the message
+) -> int:
+    """The odd number of pixels that reaches so far. ValueError above `MOST_TAPS`.
+
+    >>> side(3.3, 'a disc'), side(3.0, 'a disc')
+    (9, 7)
+    """
     if reach <= MOST_TAPS // 2: return 2 * math.ceil(reach) + 1
     raise ValueError(f'{what}: the kernel would have more than {MOST_TAPS} taps')
 
-
+# %% ../nbs/10_camera.ipynb #62825fd7
 def gaussian(
     sigma: float, # standard deviation in pixels, above 0
     taps: int | None = None, # side, odd; without it 3.3 `sigma` to each side
@@ -48,8 +58,8 @@ def gaussian(
     Few taps cut the bell off, so that its spread is less than `sigma`: the post's blur
     is `gaussian(sigma, taps)` with 5 to 15 taps. ValueError for other numbers.
 
-        >>> gaussian(2.0).shape, gaussian(2.0, taps=5).shape
-        (torch.Size([15, 15]), torch.Size([5, 5]))
+    >>> gaussian(2.0).shape, gaussian(2.0, taps=5).shape
+    (torch.Size([15, 15]), torch.Size([5, 5]))
     """
     if not sigma > 0: raise ValueError(f'sigma {sigma}: a Gaussian needs one above 0')
     n = side(3.3 * sigma, f'sigma {sigma}') if taps is None else taps
@@ -68,6 +78,10 @@ def axes(
     r"""Coordinates of the points of a square along a direction and across it, pixels.
 
     $u = x\cos a - y\sin a$ and $v = x\sin a + y\cos a$, where y points down.
+
+    >>> along, across = axes(2, angle=90.0)
+    >>> along[:, 0]  # up the picture
+    tensor([ 0.5000, -0.5000], dtype=torch.float64)
     """
     place = (torch.arange(taps * fine, dtype=torch.float64) + 0.5) / fine - taps / 2
     y, x, a = place[:, None], place, math.radians(angle)
@@ -83,8 +97,8 @@ def turned(
 
     (u, v) as in `axes`. ValueError for a width that is not above 0.
 
-        >>> turned(2.0, 1.0, angle=30.0).shape
-        torch.Size([15, 15])
+    >>> turned(2.0, 1.0, angle=30.0).shape
+    torch.Size([15, 15])
     """
     if not min(wide, narrow) > 0:
         raise ValueError(f'widths {wide} and {narrow}: a Gaussian needs both above 0')
@@ -95,11 +109,18 @@ def turned(
 
 # %% ../nbs/10_camera.ipynb #b08f608f
 FINE = 9  # discs and shakes are drawn so many times finer, then averaged
-STROKE = 0.6  # half the thickness of a shake's line, pixels
 
 
-def antialiased(inside: Tensor) -> Tensor:
-    "The kernel of a shape, `inside`, bool [n·FINE,n·FINE]: its share of each pixel."
+def antialiased(
+    inside: Tensor, # bool [n·FINE,n·FINE]: the points of a shape
+) -> Tensor: # float64 [n,n], sum 1
+    """The kernel of a shape: its share of each pixel.
+
+    >>> inside = torch.zeros(3 * FINE, 3 * FINE, dtype=torch.bool)
+    >>> inside[:, FINE:FINE + 3] = True  # a line that is a third of a pixel wide
+    >>> antialiased(inside)[0]
+    tensor([0.0000, 0.3333, 0.0000], dtype=torch.float64)
+    """
     n = len(inside) // FINE
     kernel = inside.double().view(n, FINE, n, FINE).mean((1, 3))
     return kernel / kernel.sum()
@@ -109,14 +130,18 @@ def softened(
     kernel: Tensor, # float64 [n,m]
     sigma: float, # pixels, 0 or more; below 0.15 nothing happens
 ) -> Tensor: # float64, larger by the Gaussian's reach to each side, sum 1
-    "`kernel` convolved with a Gaussian. ValueError for a sigma below 0."
+    """`kernel` convolved with a Gaussian. ValueError for a sigma below 0.
+
+    >>> softened(disc(3.0), 1.0).shape, softened(disc(3.0), 0.1).shape
+    (torch.Size([17, 17]), torch.Size([9, 9]))
+    """
     if not sigma >= 0: raise ValueError(f'softness {sigma}: it cannot be below 0')
     if sigma < 0.15: return kernel
     other = gaussian(sigma)
     both = F.conv2d(kernel[None, None], other[None, None], padding=len(other) - 1)[0, 0]
     return both / both.sum()
 
-
+# %% ../nbs/10_camera.ipynb #b08f6090
 def disc(
     radius: float, # pixels, above 0
     soft: float = 0.0, # standard deviation of a Gaussian blur of the disc, pixels
@@ -125,14 +150,17 @@ def disc(
 
     ValueError for a radius that is not above 0.
 
-        >>> disc(3.0).shape, disc(3.0, soft=1.0).shape
-        (torch.Size([9, 9]), torch.Size([17, 17]))
+    >>> disc(3.0).shape, disc(3.0, soft=1.0).shape
+    (torch.Size([9, 9]), torch.Size([17, 17]))
     """
     if not radius > 0: raise ValueError(f'radius {radius}: a disc needs one above 0')
     u, v = axes(side(radius + 0.5, f'radius {radius}'), 0.0, FINE)
     return softened(antialiased(u.square() + v.square() <= radius**2), soft)
 
 # %% ../nbs/10_camera.ipynb #2844a4f5
+STROKE = 0.6  # half the thickness of a shake's line, pixels
+
+
 def motion(
     length: float, # pixels, above 0
     angle: float, # degrees, counter-clockwise from the x axis
@@ -142,8 +170,8 @@ def motion(
 
     ValueError for a length that is not above 0.
 
-        >>> motion(9.0, angle=30.0).shape
-        torch.Size([13, 13])
+    >>> motion(9.0, angle=30.0).shape
+    torch.Size([13, 13])
     """
     if not length > 0: raise ValueError(f'length {length}: a shake needs one above 0')
     along, across = axes(side(length / 2 + STROKE, f'length {length}'), angle, FINE)
@@ -152,7 +180,11 @@ def motion(
 
 
 def none() -> Tensor: # float64 [1,1]
-    "The kernel of no blur: one pixel of 1."
+    """The kernel of no blur: one pixel of 1.
+
+    >>> none()
+    tensor([[1.]], dtype=torch.float64)
+    """
     return torch.ones(1, 1, dtype=torch.float64)
 
 
@@ -165,6 +197,9 @@ def spread(
     r"""How wide a kernel is, $\sqrt{\sum k\,(x^2 + y^2)/2}$: a Gaussian's sigma.
 
     A disc has about r/2, a shake about l/√24.
+
+    >>> round(spread(gaussian(2.0)), 2), round(spread(disc(4.0)), 2)
+    (2.0, 2.02)
     """
     y, x = map(centred, kernel.shape)
     return math.sqrt(((y[:, None].square() + x.square()) * kernel).sum() / 2)
@@ -179,6 +214,9 @@ def transfer(
 
     In the order of `rfft2`: `irfft2(rfft2(x) * H)` blurs a picture that repeats itself
     beyond its borders. ValueError for a kernel larger than the picture.
+
+    >>> transfer(gaussian(1.0), 10, 10)[0].real  # of the first row, from 0 to 1/2
+    tensor([1.0000, 0.8209, 0.4540, 0.1693, 0.0433, 0.0144], dtype=torch.float64)
     """
     n, m = kernel.shape
     if n > height or m > width:
@@ -187,7 +225,7 @@ def transfer(
     padded[:n, :m] = kernel
     return torch.fft.rfft2(padded.roll((-(n // 2), -(m // 2)), (0, 1)))
 
-
+# %% ../nbs/10_camera.ipynb #6ef17981
 def convolve(
     x: Tensor, # [C,H,W], sides longer than half the kernel's
     kernel: Tensor, # float64 [n,m], sides odd
@@ -196,6 +234,11 @@ def convolve(
 
     Further than half a kernel from the border the mirror plays no part. ValueError for
     a kernel that is too large.
+
+    >>> dot = torch.zeros(1, 9, 9)
+    >>> dot[0, 4, 4] = 1
+    >>> torch.allclose(convolve(dot, disc(2.0))[0, 1:8, 1:8], disc(2.0).float())
+    True
     """
     r, (height, width) = max(kernel.shape) // 2, x.shape[-2:]
     if not r: return x
@@ -208,14 +251,26 @@ def convolve(
     return y[:, r:-r, r:-r].to(x)
 
 # %% ../nbs/10_camera.ipynb #6f2e8c73
-def to_linear(x: Tensor) -> Tensor:
-    "Amount of light, [0,1], for pixel values: the sRGB curve of IEC 61966-2-1 undone."
+def to_linear(
+    x: Tensor, # pixel values in [0,1]
+) -> Tensor: # in [0,1]
+    """Amount of light for pixel values: the sRGB curve of IEC 61966-2-1 undone.
+
+    >>> to_linear(torch.tensor([0.0, 0.5, 1.0]))
+    tensor([0.0000, 0.2140, 1.0000])
+    """
     power = ((x.clamp(min=0) + 0.055) / 1.055) ** 2.4
     return torch.where(x <= 0.04045, x / 12.92, power)
 
 
-def to_srgb(x: Tensor) -> Tensor:
-    "Pixel values for amounts of light, clipped to [0,1]: the inverse of `to_linear`."
+def to_srgb(
+    x: Tensor, # amounts of light
+) -> Tensor: # in [0,1]
+    """Pixel values for amounts of light, clipped to [0,1]: the inverse of `to_linear`.
+
+    >>> to_srgb(torch.tensor([0.0, 0.5, 1.0, 2.0]))
+    tensor([0.0000, 0.7354, 1.0000, 1.0000])
+    """
     x = x.clamp(0, 1)
     return torch.where(x <= 0.0031308, 12.92 * x, 1.055 * x ** (1 / 2.4) - 0.055)
 
@@ -230,6 +285,14 @@ def add_noise(
 
     Read noise r and a share s of shot noise together, after Foi et al. 2008, *Practical
     Poissonian-Gaussian noise modeling and fitting for single-image raw-data*.
+
+    >>> dark = torch.zeros(3, 64, 64)
+    >>> for shot in (0.0, 0.5, 1.0):
+    ...     noise = add_noise(dark, 0.01, shot, np.random.default_rng(0))
+    ...     print(f'{noise.std():.4f}')
+    0.0099
+    0.0070
+    0.0000
     """
     deviation = read * torch.sqrt((1 - shot) + shot * 2 * y.clamp(min=0))
     even = torch.from_numpy(rng.standard_normal(tuple(y.shape), np.float32))
@@ -244,6 +307,9 @@ def jpeg(
     """`picture` written to a JPEG file in memory and read again.
 
     ValueError for other qualities and subsamplings than these.
+
+    >>> jpeg(torch.linspace(0, 1, 8).expand(3, 8, 8), quality=10)[0, 0].mul(255)
+    tensor([  2.,  34.,  77., 113., 143., 179., 222., 254.])
     """
     if not (1 <= quality <= 100 and subsampling in (0, 1, 2)):
         raise ValueError(f'JPEG of quality {quality} and subsampling {subsampling}: '
@@ -258,10 +324,15 @@ def jpeg(
 # %% ../nbs/10_camera.ipynb #09b47fc9
 def soft_region(
     height: int, # of the picture, pixels
-    width: int,
+    width: int, # of the picture, pixels
     rng: np.random.Generator,
 ) -> Tensor: # float32 [height,width] in [0,1]
-    "A random ellipse or half-plane, or all but one, whose edge is a few pixels soft."
+    """A random ellipse or half-plane, or all but one, whose edge is a few pixels soft.
+
+    >>> mask = soft_region(218, 178, np.random.default_rng(0))
+    >>> mask.shape, f'{mask.mean():.2f}'
+    (torch.Size([218, 178]), '0.38')
+    """
     y, x = np.mgrid[:height, :width]
     if rng.random() < 0.6:
         cy, cx = rng.uniform(0.3, 0.7) * height, rng.uniform(0.3, 0.7) * width
@@ -283,8 +354,8 @@ class Family:
     From a range of two numbers evenly; of three or more one is taken; one number is
     fixed. ValueError for a family or parameters that there are not.
 
-        >>> Family('gaussian', ((1.5, 3.0), (9,))).draw(np.random.default_rng(0))
-        (2.455442..., 9)
+    >>> Family('gaussian', ((1.5, 3.0), (9,))).draw(np.random.default_rng(0))
+    (2.455442..., 9)
     """
     name: str # a key of `FAMILIES`
     ranges: tuple[tuple[float, ...], ...] = () # of its parameters, in its order
@@ -312,15 +383,14 @@ class Family:
 
     def draw(self, rng: np.random.Generator) -> tuple[float, ...]:
         "Parameters by chance, such that `FAMILIES[name](*parameters)` is the kernel."
-        return self.parameters(lambda values: one_of(values, rng))
+        def one_of(values: tuple[float, ...]) -> float:
+            if len(values) == 2: return rng.uniform(*values)
+            if len(values) > 2: return values[int(rng.choice(len(values)))]
+            return values[0]
+
+        return self.parameters(one_of)
 
 # %% ../nbs/10_camera.ipynb #1da881c0
-def one_of(values: tuple[float, ...], rng: np.random.Generator) -> float:
-    "A number of a range, as `Family` understands it."
-    if len(values) == 2: return rng.uniform(*values)
-    return values[int(rng.choice(len(values)))] if len(values) > 2 else values[0]
-
-
 DRAWS = {
     'post': Family('gaussian', ((1.5, 3.0), (5, 7, 9, 11, 13, 15))),
     'wide': Family('gaussian', ((2.5, 5.0),)),
@@ -334,7 +404,12 @@ DRAWS = {
 
 # %% ../nbs/10_camera.ipynb #7a41fcf6
 class Shot(NamedTuple):
-    "A degraded picture and what belongs to it."
+    """A degraded picture and what belongs to it.
+
+    >>> shot = alone('disc', (3.0,))(torch.rand(3, 64, 80), seed=0)
+    >>> shot.blurry.shape, shot.blur, shot.mask
+    (torch.Size([3, 32, 48]), ('disc', (3.0,)), None)
+    """
     blurry: Tensor # [3,H−2·cut,W−2·cut] in 256 levels of [0,1]
     sharp: Tensor # the same crop of the scene, [0,1]
     blur: tuple[str, tuple[float, ...]] # family, parameters, for `FAMILIES[family](*…)`
@@ -351,8 +426,8 @@ class Degradation:
     `Shot`. ValueError for blurs that reach further than `cut`, for shares outside [0,1]
     and for ranges that are none.
 
-        >>> EVERYDAY(torch.rand(3, 218, 178), seed=(0, 5)).blurry.shape
-        torch.Size([3, 182, 142])
+    >>> EVERYDAY(torch.rand(3, 64, 80), seed=(0, 5)).blurry.shape
+    torch.Size([3, 28, 44])
     """
     blurs: Mapping[str, float] = field(hash=False) # names of `draws` → their weights
     draws: Mapping[str, Family] = field(default_factory=DRAWS.copy, hash=False)
@@ -367,58 +442,108 @@ class Degradation:
     quality: tuple[int, int] = (50, 100) # of JPEG, both ends included
     subsampling: tuple[int, ...] = (0, 2) # one is taken: 0 is 4:4:4, 2 is 4:2:0
 
-    def __post_init__(self): check_degradation(self)
+    def __post_init__(self):
+        unknown = [name for name in self.blurs if name not in self.draws]
+        if unknown or not self.blurs:
+            what, known = ', '.join(unknown) or 'at all', ', '.join(self.draws)
+            raise ValueError(f'no draw {what}: there are {known}')
+        draws = {name: self.draws[name] for name in self.blurs}
+        typed = dict(blurs=dict(self.blurs), draws=draws, read=tuple(self.read),
+                     quality=tuple(self.quality), subsampling=tuple(self.subsampling))
+        for name, value in typed.items(): object.__setattr__(self, name, value)
+        self.check_numbers()
+
+    def check_numbers(self) -> None:
+        "ValueError for numbers with which nothing can be drawn."
+        def need(right: bool, what: str) -> None:
+            if not right: raise ValueError(what)
+
+        need(all(0 < weight < math.inf for weight in self.blurs.values()),
+             f'weights of blurs must be above 0: {self.blurs}')
+        for name in ('linear', 'partly', 'noisy', 'shot', 'squeezed'):
+            share = getattr(self, name)
+            need(0 <= share <= 1, f'{name} {share}: a share is in [0,1]')
+        need(len(self.read) == 2 and 0 < self.read[0] <= self.read[1] < math.inf,
+             f'read {self.read}: noise goes from a number above 0 to one as large or '
+             'larger')
+        need(len(self.quality) == 2 and 1 <= self.quality[0] <= self.quality[1] <= 100,
+             f'quality {self.quality}: JPEG goes from 1 or more to 100 or less')
+        need(self.subsampling and {0, 1, 2}.issuperset(self.subsampling),
+             f'subsampling {self.subsampling}: JPEG has 0, 1 and 2')
+        kernels = [family.extreme(max) for family in self.draws.values()]
+        reach = max(max(kernel.shape) // 2 for kernel in kernels)
+        need(reach <= self.cut or self.mirrored and self.cut >= 0,
+             f'cut {self.cut}: these blurs reach {reach} pixels, so much must be cut')
 
     def __call__(self, scene: Tensor, seed) -> Shot:
-        return take(self, scene, np.random.default_rng(seed))
+        rng = np.random.default_rng(seed)
+        check_scene(scene, self.cut)
+        if self.mirrored: scene = inner(scene, self.cut)
+        cut = 0 if self.mirrored else self.cut
+        names, weights = list(self.blurs), np.array(list(self.blurs.values()))
+        family = self.draws[names[rng.choice(len(names), p=weights / weights.sum())]]
+        parameters = family.draw(rng)
+        kernel, mask = FAMILIES[family.name](*parameters), None
+        in_light = rng.random() < self.linear
+        light = to_linear(scene) if in_light else scene
+        y = convolve(light, kernel)
+        if rng.random() < self.partly:
+            mask = soft_region(*scene.shape[1:], rng).to(scene)
+            y = mask * y + (1 - mask) * light
+            mask = inner(mask, cut)
+        if rng.random() < self.noisy:
+            read = math.exp(rng.uniform(*map(math.log, self.read)))
+            share = rng.uniform(0, 1) * (rng.random() < self.shot)
+            y = add_noise(y, read, share, rng)
+        y = to_8bit(inner(to_srgb(y) if in_light else y, cut))
+        if rng.random() < self.squeezed:
+            quality = int(rng.integers(self.quality[0], self.quality[1] + 1))
+            y = jpeg(y, quality, int(rng.choice(self.subsampling)))
+        sharp = inner(scene, cut).contiguous()
+        return Shot(y.contiguous(), sharp, (family.name, parameters), kernel, mask)
 
     def settings(self) -> dict:
         "All of it as plain JSON, for the record of a run."
-        return settings_of_degradation(self)
+        blurs = []
+        for name, weight in self.blurs.items():
+            family = self.draws[name]
+            blurs.append(dict(draw=name, weight=weight, family=family.name,
+                              ranges=[list(values) for values in family.ranges],
+                              relative=family.relative))
+        others = {f.name: getattr(self, f.name) for f in fields(self)[2:]}
+        plain = {name: list(value) if isinstance(value, tuple) else value
+                 for name, value in others.items()}
+        return dict(blurs=blurs, **plain)
 
     @classmethod
     def from_settings(cls, settings: Mapping) -> 'Degradation':
         "The inverse of `settings`. ValueError if something is missing or unknown."
-        return cls(**read_settings(settings))
-
-# %% ../nbs/10_camera.ipynb #bf53dadf
-def take(how: Degradation, scene: Tensor, rng: np.random.Generator) -> Shot:
-    "One picture: what `Degradation` does, step by step."
-    check_scene(scene, how.cut)
-    if how.mirrored: scene = inner(scene, how.cut)
-    cut = 0 if how.mirrored else how.cut
-    names, weights = list(how.blurs), np.array(list(how.blurs.values()))
-    family = how.draws[names[rng.choice(len(names), p=weights / weights.sum())]]
-    parameters = family.draw(rng)
-    kernel, mask = FAMILIES[family.name](*parameters), None
-    in_light = rng.random() < how.linear
-    light = to_linear(scene) if in_light else scene
-    y = convolve(light, kernel)
-    if rng.random() < how.partly:
-        mask = soft_region(*scene.shape[1:], rng).to(scene)
-        y = mask * y + (1 - mask) * light
-        mask = inner(mask, cut)
-    if rng.random() < how.noisy:
-        read = math.exp(rng.uniform(*map(math.log, how.read)))
-        y = add_noise(y, read, rng.uniform(0, 1) * (rng.random() < how.shot), rng)
-    y = to_8bit(inner(to_srgb(y) if in_light else y, cut))
-    if rng.random() < how.squeezed:
-        y = jpeg(y, int(rng.integers(how.quality[0], how.quality[1] + 1)),
-                 int(rng.choice(how.subsampling)))
-    sharp = inner(scene, cut).contiguous()
-    return Shot(y.contiguous(), sharp, (family.name, parameters), kernel, mask)
-
-
-def inner(x: Tensor, cut: int) -> Tensor:
-    "`x`, [...,H,W], without `cut` pixels at each side."
-    return x[..., cut:x.shape[-2] - cut, cut:x.shape[-1] - cut]
+        known = {f.name for f in fields(cls)} - {'draws'}
+        if odd := sorted(known ^ set(settings)):
+            raise ValueError(f'Degradation settings: {", ".join(odd)} missing or '
+                             'unknown')
+        try:
+            blurs = {b['draw']: b['weight'] for b in settings['blurs']}
+            draws = {b['draw']: Family(b['family'], b['ranges'], b['relative'])
+                     for b in settings['blurs']}
+        except KeyError as e:
+            raise ValueError(f'Degradation settings: a blur has no {e}') from None
+        return cls(**dict(settings, blurs=blurs, draws=draws))
 
 # %% ../nbs/10_camera.ipynb #20dc36de
 LEAST = 16  # pixels that are left of a side, at least, when the borders are cut
 
 
-def check_scene(scene: Tensor, cut: int) -> None:
-    "DataError for what is no scene, or too small to lose `cut` pixels at each side."
+def check_scene(
+    scene: Tensor,
+    cut: int, # pixels that it will lose at each side
+) -> None:
+    """DataError for what is no scene, or too small to be cut.
+
+    >>> check_scene(torch.rand(3, 47, 200), cut=16)
+    Traceback (most recent call last):
+    deblur_vae.data.DataError: a scene of 47×200 pixels is too small: to cut ...
+    """
     if scene.ndim != 3 or len(scene) != 3 or not scene.is_floating_point():
         raise DataError(f'{scene.dtype} of shape {list(scene.shape)} is no scene: '
                         'that is [3,H,W] of floats in [0,1]')
@@ -430,57 +555,17 @@ def check_scene(scene: Tensor, cut: int) -> None:
         raise DataError(f'a scene is in [0,1], not from {scene.min():.3g} to '
                         f'{scene.max():.3g}: divide 8-bit pixels by 255')
 
-# %% ../nbs/10_camera.ipynb #74456173
-def check_degradation(how: Degradation) -> None:
-    "Puts the fields into their types; ValueError for what cannot be drawn."
-    def need(right: bool, what: str) -> None:
-        if not right: raise ValueError(what)
 
-    unknown = [name for name in how.blurs if name not in how.draws]
-    need(how.blurs and not unknown,
-         f'no draw {", ".join(unknown) or "at all"}: there are {", ".join(how.draws)}')
-    draws = {name: how.draws[name] for name in how.blurs}
-    typed = dict(blurs=dict(how.blurs), draws=draws, read=tuple(how.read),
-                 quality=tuple(how.quality), subsampling=tuple(how.subsampling))
-    for name, value in typed.items(): object.__setattr__(how, name, value)
-    need(all(0 < weight < math.inf for weight in how.blurs.values()),
-         f'weights of blurs must be above 0: {how.blurs}')
-    for name in ('linear', 'partly', 'noisy', 'shot', 'squeezed'):
-        share = getattr(how, name)
-        need(0 <= share <= 1, f'{name} {share}: a share is in [0,1]')
-    need(len(how.read) == 2 and 0 < how.read[0] <= how.read[1] < math.inf,
-         f'read {how.read}: noise goes from a number above 0 to one as large or larger')
-    need(len(how.quality) == 2 and 1 <= how.quality[0] <= how.quality[1] <= 100,
-         f'quality {how.quality}: JPEG goes from 1 or more to 100 or less')
-    need(how.subsampling and {0, 1, 2}.issuperset(how.subsampling),
-         f'subsampling {how.subsampling}: JPEG has 0, 1 and 2')
-    reach = max(max(family.extreme(max).shape) // 2 for family in how.draws.values())
-    need(reach <= how.cut or how.mirrored and how.cut >= 0,
-         f'cut {how.cut}: these blurs reach {reach} pixels, so much must be cut')
+def inner(
+    x: Tensor, # [...,H,W]
+    cut: int, # pixels
+) -> Tensor: # [...,H−2·cut,W−2·cut]
+    """A picture without its border.
 
-# %% ../nbs/10_camera.ipynb #7a6508c4
-def settings_of_degradation(how: Degradation) -> dict:
-    "What `Degradation.settings` returns."
-    blurs = [dict(draw=name, weight=weight, family=(family := how.draws[name]).name,
-                  ranges=[list(values) for values in family.ranges],
-                  relative=family.relative) for name, weight in how.blurs.items()]
-    plain = {f.name: getattr(how, f.name) for f in fields(how)[2:]}
-    return dict(blurs=blurs, **{name: list(value) if isinstance(value, tuple) else value
-                                for name, value in plain.items()})
-
-
-def read_settings(settings: Mapping) -> dict:
-    "Arguments of `Degradation` from its settings."
-    known = {f.name for f in fields(Degradation)} - {'draws'}
-    if odd := sorted(known ^ set(settings)):
-        raise ValueError(f'Degradation settings: {", ".join(odd)} missing or unknown')
-    try:
-        blurs = {b['draw']: b['weight'] for b in settings['blurs']}
-        draws = {b['draw']: Family(b['family'], b['ranges'], b['relative'])
-                 for b in settings['blurs']}
-    except KeyError as e:
-        raise ValueError(f'Degradation settings: a blur has no {e}') from None
-    return dict(settings, blurs=blurs, draws=draws)
+    >>> inner(torch.rand(3, 40, 30), 4).shape
+    torch.Size([3, 32, 22])
+    """
+    return x[..., cut:x.shape[-2] - cut, cut:x.shape[-1] - cut]
 
 # %% ../nbs/10_camera.ipynb #26052ec9
 EVERYDAY = Degradation(
@@ -496,13 +581,13 @@ def alone(
 ) -> Degradation:
     """One family of blur, and nothing else but what `more` says.
 
-        >>> alone('disc', (3.0,), squeezed=1.0).settings()['blurs'][0]['ranges']
-        [[3.0]]
+    >>> alone('disc', (3.0,), squeezed=1.0).settings()['blurs'][0]['ranges']
+    [[3.0]]
     """
     return Degradation({name: 1.0}, {name: Family(name, ranges)}, **more)
 
 
-POST = DRAWS['post'].ranges
+POST = DRAWS['post'].ranges  # sigmas and taps
 CONDITIONS = {
     'post': alone('gaussian', *POST),
     'wide': alone('gaussian', (2.5, 4.5), (31,)),

@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['MEASURES', 'EXACT', 'BLURRED', 'Method', 'OURS', 'WORSE', 'UNHARMED', 'SPREAD_BINS', 'Scenes', 'to_unit', 'to_levels',
            'degraded', 'blur_text', 'gmsd', 'measure', 'find_lpips', 'enhanced', 'timed', 'package_stamp', 'Journal',
-           'Task', 'one_thread', 'measure_task', 'Scores', 'short_hash', 'tasks_of', 'check_evaluation', 'evaluate',
-           'resampled', 'interval', 'by_condition', 'difference', 'Harm', 'harm', 'cells', 'quality_table',
-           'harm_table', 'spread_table', 'lay_out', 'foot', 'render', 'plot_scores', 'csv_text', 'write_report',
-           'read_scores']
+           'Task', 'one_thread', 'measure_task', 'Scores', 'short_hash', 'tasks_of', 'measure_missing',
+           'check_evaluation', 'evaluate', 'resampled', 'interval', 'by_condition', 'difference', 'Harm', 'harm',
+           'cells', 'quality_table', 'harm_table', 'spread_table', 'markdown_table', 'lay_out', 'foot', 'render',
+           'plot_scores', 'plot_by_spread', 'plot_gains', 'csv_text', 'write_report', 'read_scores']
 
 # %% ../nbs/14_evaluate.ipynb #3149ced4
 import csv
@@ -46,9 +46,12 @@ class Scenes(Sequence):
     `folder` may have any of CelebA's layouts, or none; pictures are upright and RGB.
     DataError for a folder without pictures, and, in its turn, for a file that is none.
 
-    >>> scenes = Scenes('faces/val', samples=16)
-    >>> scenes[0].shape, scenes.names[0]
-    ((218, 178, 3), '00000.jpg')
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     for i in range(7): Image.new('RGB', (30, 40)).save(f'{folder}/{i}.png')
+    ...     scenes = Scenes(folder, samples=3)
+    ...     scenes[0].shape, scenes.names
+    ((40, 30, 3), ['0.png', '2.png', '4.png'])
     """
     def __init__(
         self,
@@ -69,22 +72,37 @@ class Scenes(Sequence):
 
 # %% ../nbs/14_evaluate.ipynb #2f6300f6
 def to_unit(pixels: np.ndarray) -> Tensor: # float32 [3,H,W]
-    "Bytes [H,W,3] as numbers in [0,1]."
+    """Bytes [H,W,3] as numbers in [0,1].
+
+    >>> to_unit(np.full((40, 30, 3), 51, np.uint8))[:, 0, 0]
+    tensor([0.2000, 0.2000, 0.2000])
+    """
     return torch.from_numpy(np.array(pixels)).permute(2, 0, 1).contiguous() / 255
 
 
 def to_levels(x: Tensor) -> np.ndarray: # uint8 [H,W,3]
-    "A picture [3,H,W] in [0,1], clipped and rounded to 256 levels."
+    """A picture [3,H,W] in [0,1], clipped and rounded to 256 levels.
+
+    >>> to_levels(torch.tensor([0.2, 0.5, 1.1]).view(3, 1, 1)).tolist()
+    [[[51, 128, 255]]]
+    """
     levels = x.detach().clamp(0, 1).mul(255).round().byte()
     return levels.permute(1, 2, 0).contiguous().cpu().numpy()
 
-
+# %% ../nbs/14_evaluate.ipynb #2f6300f7
 def degraded(
     how: Degradation,
     scene: np.ndarray, # uint8 [H,W,3]
     seed, # anything `np.random.default_rng` takes: the same seed, the same picture
 ) -> tuple[np.ndarray, np.ndarray, Shot]: # blurry and sharp, uint8 [h,w,3]; the recipe
-    "What a file holds of a scene, and what it should. DataError for what is no scene."
+    """What a file holds of a scene, and what it should. DataError for what is no scene.
+
+    >>> from deblur_vae.camera import CONDITIONS
+    >>> scene = np.zeros((80, 70, 3), np.uint8)
+    >>> blurry, sharp, shot = degraded(CONDITIONS['disc'], scene, seed=0)
+    >>> blurry.shape, blur_text(shot.blur)
+    ((48, 38, 3), 'disc:2.444')
+    """
     if scene.dtype != np.uint8 or scene.ndim != 3 or scene.shape[2] != 3:
         kind = f'{scene.dtype} {list(scene.shape)}'
         raise DataError(f'a scene is uint8 [H,W,3], not {kind}')
@@ -92,8 +110,14 @@ def degraded(
     return to_levels(shot.blurry), to_levels(shot.sharp), shot
 
 
-def blur_text(blur: tuple[str, tuple[float, ...]]) -> str:
-    "A blur as `--kernel` takes it: 'gaussian:2.1,9', 'disc:3', 'motion:9@30', 'none'."
+def blur_text(
+    blur: tuple[str, tuple[float, ...]], # family and parameters, as in `Shot`
+) -> str:
+    """A blur as `--kernel` takes it.
+
+    >>> blur_text(('gaussian', (2.1, 9))), blur_text(('motion', (9.0, 30.0)))
+    ('gaussian:2.1,9', 'motion:9@30')
+    """
     family, numbers = blur[0], [f'{p:.4g}' for p in blur[1]]
     turn = '@' + numbers.pop() if family in ('motion', 'turned') else ''
     return family + ':' * bool(numbers) + ','.join(numbers) + turn
@@ -110,7 +134,12 @@ def gmsd(
     x: Tensor, # pictures, [B,3,H,W] in [0,1]
     y: Tensor, # what they should be
 ) -> Tensor: # [B]; 0 for equal pictures
-    "Deviation of the gradient magnitude similarity of luminance (Xue et al. 2014)."
+    """Deviation of the gradient magnitude similarity of luminance (Xue et al. 2014).
+
+    >>> y = torch.linspace(0, 1, 64).expand(1, 3, 64, 64)
+    >>> gmsd(y, y).item(), round(gmsd(y.square(), y).item(), 3)
+    (0.0, 0.145)
+    """
     luma = torch.tensor([0.299, 0.587, 0.114], device=x.device)[:, None, None]
     across = torch.tensor([[1.0, 0.0, -1.0]] * 3, device=x.device) / 3
     prewitt = torch.stack([across, across.T])[:, None]
@@ -119,7 +148,7 @@ def gmsd(
     a, b = (F.conv2d(h, prewitt, padding=1).square().sum(1).sqrt() for h in halves)
     return ((2 * a * b + 170) / (a**2 + b**2 + 170)).std((1, 2))
 
-
+# %% ../nbs/14_evaluate.ipynb #a33bcd8e
 def measure(
     x: Tensor, # pictures, [B,3,H,W] in [0,1]
     y: Tensor, # what they should be
@@ -128,8 +157,13 @@ def measure(
     """Each measure of `MEASURES` that pictures of this size allow.
 
     PSNR ends at `EXACT`, more than one wrong level in one pixel of 178×218 leaves.
+
+    >>> y = torch.linspace(0, 1, 64).expand(1, 3, 64, 64)
+    >>> found = measure(0.9 * y, y)
+    >>> {name: round(float(values[0]), 2) for name, values in found.items()}
+    {'psnr': 24.74, 'ssim': 0.99, 'gmsd': 0.0}
     """
-    capped = lambda x, y: psnr(x, y).clamp(max=EXACT)
+    def capped(x, y): return psnr(x, y).clamp(max=EXACT)
     functions = dict(psnr=capped, ssim=ssim, gmsd=gmsd)
     if lpips: functions['lpips'] = lpips
     return {name: function(x, y).cpu().numpy() for name, function in functions.items()
@@ -139,7 +173,12 @@ def measure(
 def find_lpips(
     device='cpu', # where it computes
 ) -> tuple[Callable[[Tensor, Tensor], Tensor] | None, str]: # None if there is none; why
-    "LPIPS, [B,3,H,W] in [0,1] twice → [B]. Looks into torch's cache, never further."
+    """LPIPS, [B,3,H,W] in [0,1] twice → [B]. Looks into torch's cache, never further.
+
+    >>> lpips, why = find_lpips()  # doctest: +SKIP
+    >>> lpips(x, y), why           # doctest: +SKIP
+    (tensor([0.0713]), '')
+    """
     name = AlexNet_Weights.DEFAULT.url.split('/')[-1]
     file = Path(torch.hub.get_dir()) / 'checkpoints' / name
     if not file.is_file():
@@ -164,7 +203,11 @@ def enhanced(
     told: bool = False, # the kernel is passed on; without it, the method is blind
     **options, # of `enhance`
 ) -> np.ndarray: # uint8 [H,W,3]
-    "What a user gets: `enhance(pixels, …)`, told the kernel or blind."
+    """What a user gets: `enhance(pixels, …)`, told the kernel or blind.
+
+    >>> OURS['told']
+    functools.partial(<function enhanced at ...>, method='restore', told=True)
+    """
     enhance = import_module('deblur_vae.enhance').enhance  # here: it loads the networks
     return enhance(pixels, **options | (dict(kernel=kernel) if told else {}))
 
@@ -174,14 +217,20 @@ OURS = {'restore': partial(enhanced, method='restore'),
         'classical': partial(enhanced, method='classical'),
         'classical-told': partial(enhanced, method='classical', told=True)}
 
-
+# %% ../nbs/14_evaluate.ipynb #e866005f
 def timed(
     name: str, # of the method, for messages
     method: Method,
     pixels: np.ndarray, # uint8 [H,W,3]
     kernel: np.ndarray, # float64 [n,m]
 ) -> tuple[np.ndarray, float]: # what it makes of a copy of them; seconds
-    "One call of a method. ValueError if it fails, or returns other than uint8 [H,W,3]."
+    """One call of a method. ValueError if it fails, or does not return such pixels.
+
+    >>> half = lambda pixels, kernel: pixels / 2
+    >>> timed('half', half, np.zeros((4, 4, 3), np.uint8), np.ones((1, 1)))
+    Traceback (most recent call last):
+    ValueError: method 'half' made float64 [4, 4, 3] of uint8 [4, 4, 3]: ...
+    """
     mine, start = (pixels.copy(), kernel.copy()), time.perf_counter()
     try: result = method(*mine)
     except Exception as error:
@@ -195,18 +244,27 @@ def timed(
 
 # %% ../nbs/14_evaluate.ipynb #236777ca
 @cache
-def package_stamp() -> str:
-    "SHA-256 of the modules and weights of this package: what its results depend on."
+def package_stamp() -> str: # 64 hexadecimal digits
+    """SHA-256 of the modules and weights of this package: what its results depend on.
+
+    >>> len(package_stamp())
+    64
+    """
     root, digest = Path(import_module('deblur_vae').__file__).parent, hashlib.sha256()
     for path in sorted([*root.rglob('*.py'), *root.rglob('*.safetensors')]):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
-
+# %% ../nbs/14_evaluate.ipynb #236777cb
 class Journal:
     """Rows of an evaluation, in memory and in a file: lines of JSON, as they come.
 
     A line that was cut short is as good as absent. DataError for another kind of file.
+
+    >>> book = Journal()
+    >>> book.add([dict(key='a1', method='mine', psnr=30.5)])
+    >>> book.rows['a1', 'mine']['psnr']
+    30.5
     """
     def __init__(self, path: str | Path | None = None): # None: in memory alone
         self.path, self.rows = None if path is None else Path(path), {}
@@ -229,7 +287,14 @@ class Journal:
 
 # %% ../nbs/14_evaluate.ipynb #677ec6da
 class Task(NamedTuple):
-    "One scene under one condition."
+    """One scene under one condition.
+
+    >>> from deblur_vae.camera import CONDITIONS
+    >>> scene = np.zeros((64, 64, 3), np.uint8)
+    >>> task = Task(7, 'disc', CONDITIONS['disc'], scene, 0, {'mine': 'a1'})
+    >>> task.picture, task.condition, list(task.keys)
+    (7, 'disc', ['mine'])
+    """
     picture: int # its number
     condition: str # its name
     how: Degradation
@@ -240,20 +305,32 @@ class Task(NamedTuple):
 # %% ../nbs/14_evaluate.ipynb #0c02a3a9
 @contextmanager
 def one_thread() -> Iterator[None]:
-    "Torch computes on one core: sums come out alike in every process."
+    """Torch computes on one core: sums come out alike in every process.
+
+    >>> with one_thread(): torch.get_num_threads()
+    1
+    """
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try: yield
     finally: torch.set_num_threads(before)
 
-
+# %% ../nbs/14_evaluate.ipynb #0c02a3aa
 @torch.no_grad()
 def measure_task(
     task: Task,
-    methods: dict[str, Method], # by name; `BLURRED` is not called
-    lpips: Callable | None, # of `find_lpips`
+    methods: Mapping[str, Method], # by name; `BLURRED` is not called
+    lpips: Callable | None = None, # of `find_lpips`
 ) -> list[dict]: # a row for each method
-    "Degrades a scene, and measures what each method makes of it."
+    """Degrades a scene, and measures what each method makes of it.
+
+    >>> from deblur_vae.camera import CONDITIONS
+    >>> scene = np.zeros((64, 64, 3), np.uint8)
+    >>> task = Task(0, 'disc', CONDITIONS['disc'], scene, 0, {BLURRED: 'a1'})
+    >>> [row] = measure_task(task, {BLURRED: None})
+    >>> row['blur'], row['psnr'], row['seconds']
+    ('disc:2.444', 100.0, None)
+    """
     seed, where = (task.seed, task.picture), f'picture {task.picture}, {task.condition}'
     with one_thread():
         try: blurry, sharp, shot = degraded(task.how, task.scene, seed)
@@ -275,7 +352,14 @@ def measure_task(
 # %% ../nbs/14_evaluate.ipynb #65216beb
 @dataclass
 class Scores:
-    "Every measure of every picture under every condition by every method, and seconds."
+    """Measures of every picture under every condition by every method, and seconds.
+
+    >>> scores = Scores.empty(['blurred', 'mine'], ['post'], ['a.png', 'b.png'])
+    >>> scores.put(dict(method='mine', condition='post', picture=1, blur='disc:3',
+    ...                 spread=1.5, psnr=31.25))
+    >>> scores.of('psnr', 'mine')
+    array([[  nan, 31.25]])
+    """
     methods: list[str] # the first is `BLURRED`: doing nothing
     conditions: list[str]
     names: list[str] # of the pictures
@@ -289,8 +373,8 @@ class Scores:
         "Nothing but NaN, to `put` rows into."
         methods, conditions, names = map(list, (methods, conditions, names))
         shape = len(conditions), len(names)
-        nothing = lambda: np.full((len(methods), *shape), np.nan)
-        values = {name: nothing() for name in [*MEASURES, 'seconds']}
+        values = {name: np.full((len(methods), *shape), np.nan)
+                  for name in [*MEASURES, 'seconds']}
         return cls(methods, conditions, names, values, np.full(shape, np.nan),
                    np.full(shape, '', object), no_lpips)
 
@@ -316,18 +400,29 @@ class Scores:
                        **{name: float(v[m, c, p]) for name, v in self.values.items()})
 
 # %% ../nbs/14_evaluate.ipynb #41832119
-def short_hash(*parts) -> str:
-    "24 digits of the SHA-256 of what JSON can hold."
+def short_hash(*parts) -> str: # 24 hexadecimal digits
+    """The beginning of the SHA-256 of what JSON can hold.
+
+    >>> short_hash(0, 'disc', [3.0])
+    '4e863af8dd82630f04ee2e26'
+    """
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:24]
 
 
 def tasks_of(
-    scenes: Sequence[np.ndarray],
-    conditions: Mapping[str, Degradation],
-    seed: int,
+    scenes: Sequence[np.ndarray], # uint8 [H,W,3]
+    conditions: Mapping[str, Degradation], # by name
+    seed: int, # of all that is random
     stamps: Mapping[str, str], # by method: what its rows depend on besides
 ) -> Iterator[Task]:
-    "A task for each scene and condition, with its keys; scenes are read one by one."
+    """A task for each scene and condition, with its keys; scenes are read one by one.
+
+    >>> from deblur_vae.camera import CONDITIONS
+    >>> scenes = [np.zeros((64, 64, 3), np.uint8)] * 2
+    >>> tasks = tasks_of(scenes, CONDITIONS, 0, {'mine': 'my weights'})
+    >>> [(task.picture, task.condition) for task in tasks][8:11]
+    [(0, 'sharp'), (1, 'post'), (1, 'wide')]
+    """
     for number in range(len(scenes)):
         scene = np.asarray(scenes[number])
         content = hashlib.sha256(scene.tobytes()).hexdigest()
@@ -336,9 +431,48 @@ def tasks_of(
             keys = {m: short_hash(*parts, stamp) for m, stamp in stamps.items()}
             yield Task(number, name, how, scene, seed, keys)
 
+# %% ../nbs/14_evaluate.ipynb #4183211a
+def measure_missing(
+    book: Journal, # what is missing in it is measured, and added
+    tasks: Iterator[Task],
+    methods: Mapping[str, Method], # by name
+    lpips: Callable | None = None, # of `find_lpips`
+    workers: int = 1, # processes
+    done: Callable[[], object] = lambda: None, # called after each task
+) -> set[tuple[str, str]]: # keys in `book.rows` of all rows of the tasks
+    """Every task by every method, as far as the journal does not have it.
 
+    >>> from deblur_vae.camera import CONDITIONS
+    >>> scenes, book = [np.zeros((64, 64, 3), np.uint8)], Journal()
+    >>> tasks = tasks_of(scenes, {'disc': CONDITIONS['disc']}, 0, {BLURRED: ''})
+    >>> [key] = measure_missing(book, tasks, {BLURRED: None})
+    >>> book.rows[key]['psnr']
+    100.0
+    """
+    wanted = set()
+
+    def missing():
+        for task in tasks:
+            wanted.update((key, name) for name, key in task.keys.items())
+            left = {name: method for name, method in methods.items()
+                    if (task.keys[name], name) not in book.rows}
+            if left: yield delayed(measure_task)(task, left, lpips)
+            else: done()
+
+    pool = Parallel(workers, return_as='generator_unordered', batch_size=1)
+    for rows in pool(missing()):
+        book.add(rows)
+        done()
+    return wanted
+
+# %% ../nbs/14_evaluate.ipynb #49047f0c
 def check_evaluation(methods, scenes, conditions, workers: int) -> None:
-    "DataError or ValueError for arguments of `evaluate` that make no sense."
+    """DataError or ValueError for arguments of `evaluate` that make no sense.
+
+    >>> check_evaluation({}, [], {}, workers=1)
+    Traceback (most recent call last):
+    deblur_vae.data.DataError: there are no pictures to evaluate
+    """
     if not len(scenes): raise DataError('there are no pictures to evaluate')
     if not conditions: raise ValueError('there are no conditions to evaluate under')
     if workers < 1: raise ValueError(f'{workers} workers: take 1 or more')
@@ -361,37 +495,37 @@ def evaluate(
 
     `workers` change nothing: to the last bit on one thread each, else to 1e-4 dB.
 
-    >>> print(write_report(evaluate(OURS, Scenes('photos/val')), 'evaluation'))
+    >>> from deblur_vae.camera import CONDITIONS
+    >>> scenes = [np.random.default_rng(0).integers(0, 256, (48, 48, 3), np.uint8)]
+    >>> methods = {'darker': lambda pixels, kernel: pixels // 2}
+    >>> scores = evaluate(methods, scenes, {'disc': CONDITIONS['disc']}, progress=False)
+    >>> scores.values['psnr'].round(1).ravel().tolist()
+    [10.9, 8.4]
     """
     check_evaluation(methods, scenes, conditions, workers)
     methods, book = {BLURRED: None, **methods}, Journal(journal)
     lpips, why = find_lpips()
     names = getattr(scenes, 'names', None) or [str(i) for i in range(len(scenes))]
-    scores, wanted = Scores.empty(methods, conditions, names, why), set()
-    stamps = {name: f'{(stamps or {}).get(name, package_stamp())} {bool(lpips)}'
+    scores = Scores.empty(methods, conditions, names, why)
+    given = stamps or {}
+    stamps = {name: f'{given.get(name, package_stamp())} {bool(lpips)}'
               for name in methods}
-    bar = tqdm(total=len(names) * len(scores.conditions), desc='evaluate', leave=False,
-               disable=not progress)
-
-    def jobs():
-        for task in tasks_of(scenes, conditions, seed, stamps):
-            wanted.update((key, name) for name, key in task.keys.items())
-            missing = {name: method for name, method in methods.items()
-                       if (task.keys[name], name) not in book.rows}
-            if missing: yield delayed(measure_task)(task, missing, lpips)
-            else: bar.update()
-    pool = Parallel(workers, return_as='generator_unordered', batch_size=1)
-    with bar:
-        for rows in pool(jobs()):
-            book.add(rows)
-            bar.update()
+    tasks = tasks_of(scenes, conditions, seed, stamps)
+    with tqdm(total=len(names) * len(scores.conditions), desc='evaluate', leave=False,
+              disable=not progress) as bar:
+        wanted = measure_missing(book, tasks, methods, lpips, workers, bar.update)
     for key in wanted: scores.put(book.rows[key])
     return scores
 
 # %% ../nbs/14_evaluate.ipynb #502611f2
 @lru_cache(maxsize=4)
 def resampled(n: int, seed: int, resamples: int) -> np.ndarray: # [resamples,n]
-    "How often each of n pictures is drawn in each resample of n, with replacement."
+    """How often each of n pictures is drawn in each resample of n, with replacement.
+
+    >>> resampled(5, seed=0, resamples=2)
+    array([[0, 2, 1, 1, 1],
+           [4, 0, 0, 0, 1]])
+    """
     rng = np.random.default_rng(seed)
     draws = (rng.integers(n, size=n) for _ in range(resamples))
     return np.stack([np.bincount(draw, minlength=n) for draw in draws])
@@ -406,6 +540,9 @@ def interval(
     """Means over pictures with their bootstrap intervals (percentiles; Efron, 1979).
 
     With fewer than 10 pictures the ends are NaN.
+
+    >>> interval(np.arange(100.0)).round(1)
+    array([49.5, 43.9, 55.1])
     """
     values = np.asarray(values, float)
     values = values[..., np.isfinite(values).reshape(-1, values.shape[-1]).all(0)]
@@ -417,8 +554,14 @@ def interval(
     return np.stack([values.mean(-1), *ends])
 
 # %% ../nbs/14_evaluate.ipynb #94cd82cb
-def by_condition(values: np.ndarray) -> np.ndarray: # [3,conditions]
-    "`interval` of each row of [conditions,pictures], each with the pictures it has."
+def by_condition(
+    values: np.ndarray, # [conditions,pictures]
+) -> np.ndarray: # [3,conditions]
+    """`interval` of each condition, from the pictures it has.
+
+    >>> by_condition(np.array([[20.0, 22.0], [30.0, np.nan]]))[0]
+    array([21., 30.])
+    """
     return np.stack([interval(row) for row in values], -1)
 
 
@@ -431,6 +574,11 @@ def difference(
     """By how much a method is ahead of another, picture by picture.
 
     A picture that was exact before has no PSNR to win, and no gain over `BLURRED`.
+
+    >>> scores = Scores.empty([BLURRED, 'mine'], ['post'], ['a.png', 'b.png'])
+    >>> scores.values['psnr'][:] = [[[20.0, 22.0]], [[25.0, 21.5]]]
+    >>> difference(scores, 'mine', BLURRED)[0]
+    array([2.25])
     """
     here, there = (scores.of(name, m) for m in (method, other))
     exact = (there == EXACT) & (name == 'psnr') & (other == BLURRED)
@@ -442,14 +590,24 @@ UNHARMED = 40.0  # dB to itself that a picture must keep if it was exact before
 
 
 class Harm(NamedTuple):
-    "What a method did to the pictures that it did not help, under one condition."
+    """What a method did to the pictures that it did not help, under one condition.
+
+    >>> Harm(0.01, -0.3, False).share
+    0.01
+    """
     share: float # of the pictures made worse, 0…1
     worst: float # gain of the worst picture, dB; its PSNR if all were exact before
     exact: bool # all were
 
 
 def harm(scores: Scores, method: str) -> list[Harm]: # for each condition
-    "Share of the pictures made worse by more than `WORSE`, and the worst gain."
+    """Share of the pictures made worse by more than `WORSE`, and the worst gain.
+
+    >>> scores = Scores.empty([BLURRED, 'mine'], ['post'], ['a.png', 'b.png'])
+    >>> scores.values['psnr'][:] = [[[20.0, 22.0]], [[25.0, 21.5]]]
+    >>> harm(scores, 'mine')
+    [Harm(share=0.5, worst=-0.5, exact=False)]
+    """
     found = []
     for before, after in zip(*(scores.of('psnr', m) for m in (BLURRED, method))):
         exact = before == EXACT
@@ -459,12 +617,17 @@ def harm(scores: Scores, method: str) -> list[Harm]: # for each condition
     return found
 
 # %% ../nbs/14_evaluate.ipynb #8c4f59c3
-SPREAD_BINS = {0.0: 'under 1', 1.0: '1 to 1.5', 1.5: '1.5 to 2', 2.0: '2 to 2.5',
-               2.5: '2.5 to 3', 3.0: 'from 3'}  # standard deviation of a kernel, pixels
+def cells(
+    numbers: np.ndarray, # [3,columns]: means, lower and upper ends; NaN: not known
+    digits: int,
+    ends: bool, # of the intervals; if not, half their width
+    sign: str = '', # '+': also in front of what is above 0
+) -> list[str]: # one a column
+    """Means with their intervals as text.
 
-
-def cells(numbers: np.ndarray, digits: int, ends: bool, sign: str = '') -> list[str]:
-    "Means with their intervals, [3,columns], as text: both `ends`, or half the width."
+    >>> cells(np.array([[1.0, 2.0], [0.5, np.nan], [2.0, np.nan]]), 1, ends=True)
+    ['1.0 [0.5, 2.0]', '2.0']
+    """
     def cell(mean, low, high):
         middle, low_, high_ = (f'{n:{sign}.{digits}f}' for n in (mean, low, high))
         if np.isnan(mean): return '–'
@@ -473,17 +636,23 @@ def cells(numbers: np.ndarray, digits: int, ends: bool, sign: str = '') -> list[
         return f'{middle} ±{(high - low) / 2:.{digits}f}'
     return [cell(*column) for column in np.transpose(numbers)]
 
-
+# %% ../nbs/14_evaluate.ipynb #8c4f59c2
 def quality_table(
     scores: Scores,
     name: str = 'psnr', # of the measure
     over: str | None = None, # a method: how far the others are ahead of it
     ends: bool = False, # of the intervals; if not, half their width
 ) -> list[list[str]]: # rows of cells, the first with the names of the columns
-    "Means by condition (rows) and method (columns); below PSNR, seconds a picture."
+    """Means by condition (rows) and method (columns); below PSNR, seconds a picture.
+
+    >>> scores = Scores.empty([BLURRED, 'mine'], ['post'], ['a.png', 'b.png'])
+    >>> scores.values['psnr'][:] = [[[20.0, 22.0]], [[25.0, 21.5]]]
+    >>> quality_table(scores, over=BLURRED)
+    [['condition', 'mine'], ['post', '+2.25']]
+    """
     chosen = [m for m in scores.methods if m != over]
-    numbers = [by_condition(scores.of(name, m)) if over is None
-               else difference(scores, m, over, name) for m in chosen]
+    if over is None: numbers = [by_condition(scores.of(name, m)) for m in chosen]
+    else: numbers = [difference(scores, m, over, name) for m in chosen]
     columns = [cells(n, MEASURES[name][1], ends, '+' * bool(over)) for n in numbers]
     table = [['condition', *chosen], *map(list, zip(scores.conditions, *columns))]
     if over or name != 'psnr': return table
@@ -491,9 +660,15 @@ def quality_table(
     medians = [f'{np.median(s):.3g}' if len(s) else '–' for s in seconds]
     return [*table, ['s/picture', *medians]]
 
+# %% ../nbs/14_evaluate.ipynb #8c4f59c4
+def harm_table(scores: Scores) -> list[list[str]]: # rows of cells
+    """Share of pictures made worse, and worst gain (lowest PSNR, if all were exact).
 
-def harm_table(scores: Scores) -> list[list[str]]:
-    "Share of pictures made worse, and worst gain (lowest PSNR, if all were exact)."
+    >>> scores = Scores.empty([BLURRED, 'mine'], ['post'], ['a.png', 'b.png'])
+    >>> scores.values['psnr'][:] = [[[20.0, 22.0]], [[25.0, 21.5]]]
+    >>> harm_table(scores)
+    [['condition', 'mine'], ['post', '50.0% -0.50']]
+    """
     def cell(h):
         worst = f'{h.worst:.1f} dB' if h.exact else f'{h.worst:+.2f}'
         return f'{h.share:.1%} {worst}'
@@ -501,9 +676,24 @@ def harm_table(scores: Scores) -> list[list[str]]:
     rows = map(list, zip(scores.conditions, *columns))
     return [['condition', *scores.methods[1:]], *rows]
 
-# %% ../nbs/14_evaluate.ipynb #25e0e334
-def spread_table(scores: Scores, condition: str, ends: bool = False) -> list[list[str]]:
-    "Mean PSNR under one condition by the spread of the kernel, for bins with pictures."
+# %% ../nbs/14_evaluate.ipynb #8c4f59c5
+SPREAD_BINS = {0.0: 'under 1', 1.0: '1 to 1.5', 1.5: '1.5 to 2', 2.0: '2 to 2.5',
+               2.5: '2.5 to 3', 3.0: 'from 3'}  # standard deviation of a kernel, pixels
+
+
+def spread_table(
+    scores: Scores,
+    condition: str,
+    ends: bool = False, # of the intervals; if not, half their width
+) -> list[list[str]]: # rows of cells
+    """Mean PSNR under one condition by the spread of the kernel, where pictures are.
+
+    >>> scores = Scores.empty([BLURRED, 'mine'], ['post'], ['a.png', 'b.png'])
+    >>> scores.values['psnr'][:] = [[[20.0, 22.0]], [[25.0, 21.5]]]
+    >>> scores.spread[:] = 1.2, 2.7
+    >>> spread_table(scores, 'post')[2]
+    ['2.5 to 3 (1)', '22.00', '21.50']
+    """
     c = scores.conditions.index(condition)
     bins, table = np.digitize(scores.spread[c], list(SPREAD_BINS)) - 1, []
     for i in np.unique(bins):
@@ -512,6 +702,22 @@ def spread_table(scores: Scores, condition: str, ends: bool = False) -> list[lis
         table.append([label, *cells(means, 2, ends)])
     return [['pixels (pictures)', *scores.methods], *table]
 
+# %% ../nbs/14_evaluate.ipynb #25e0e334
+def markdown_table(title: str, rows: list[list[str]]) -> str:
+    """A table in Markdown. The first row names the columns.
+
+    >>> print(markdown_table('PSNR, dB', [['condition', 'mine'], ['disc|x', '31.2']]))
+    **PSNR, dB**
+    <BLANKLINE>
+    | condition | mine |
+    |:--|--:|
+    | disc/x | 31.2 |
+    """
+    rows = [[cell.replace('|', '/') for cell in row] for row in rows]
+    head, *lines = [f'| {" | ".join(row)} |' for row in rows]
+    rule = '|:--' + '|--:' * (len(rows[0]) - 1) + '|'
+    return '\n'.join([f'**{title}**', '', head, rule, *lines])
+
 
 def lay_out(
     title: str,
@@ -519,12 +725,14 @@ def lay_out(
     markdown: bool = False, # if not, for a terminal
     width: int = 100, # of the terminal: what is wider goes on below
 ) -> str:
-    "A table as text. In a terminal the first column is cut at 24 characters."
-    if markdown:
-        rows = [[cell.replace('|', '/') for cell in row] for row in rows]
-        head, *lines = [f'| {" | ".join(row)} |' for row in rows]
-        rule = '|:--' + '|--:' * (len(rows[0]) - 1) + '|'
-        return '\n'.join([f'**{title}**', '', head, rule, *lines])
+    """A table as text. In a terminal the first column is cut at 24 characters.
+
+    >>> print(lay_out('PSNR, dB', [['condition', 'mine'], ['post', '31.2']]))
+    PSNR, dB
+    condition  mine
+    post       31.2
+    """
+    if markdown: return markdown_table(title, rows)
     first = [row[0][:24] for row in rows]
     start = [name.ljust(max(map(len, first))) for name in first]
     blocks = [start]
@@ -536,8 +744,15 @@ def lay_out(
     return '\n'.join([title, '\n\n'.join('\n'.join(block) for block in blocks)])
 
 # %% ../nbs/14_evaluate.ipynb #92b05288
-def foot(scores: Scores, ends: bool = False) -> list[str]:
-    "What the numbers are, and what is missing and why, a line each."
+def foot(
+    scores: Scores,
+    ends: bool = False, # of the intervals stand in the tables; if not, half their width
+) -> list[str]: # lines
+    """What the numbers are, and what is missing and why.
+
+    >>> foot(Scores.empty([BLURRED], ['post'], ['a.png']))[-1]
+    'LPIPS: not measured.'
+    """
     n, values = len(scores.names), scores.values
     what = 'the' if ends else '± half the'
     lines = [f'{n} pictures, rounded to 8 bits. Means with {what} 95 % interval '
@@ -554,17 +769,29 @@ def foot(scores: Scores, ends: bool = False) -> list[str]:
                      f'so is made worse if it keeps under {UNHARMED:.0f} dB to itself.')
     return lines
 
-
+# %% ../nbs/14_evaluate.ipynb #92b05289
 def render(
     scores: Scores,
     over: Sequence[str] = (BLURRED,), # methods over which the gains are given
     markdown: bool = False, # all of it; if not, what a terminal has room for
 ) -> str:
-    "All tables and the foot."
+    """All tables and the foot.
+
+    >>> scores = Scores.empty([BLURRED, 'mine'], ['post'], ['a.png', 'b.png'])
+    >>> scores.values['psnr'][:] = [[[20.0, 22.0]], [[25.0, 21.5]]]
+    >>> scores.spread[:] = 1.2
+    >>> print(render(scores))
+    PSNR, dB
+    condition  blurred   mine
+    post         21.00  23.25
+    s/picture        –      –
+    ...
+    """
     parts = {MEASURES['psnr'][0]: quality_table(scores, ends=markdown)}
     if len(scores.methods) > 1:
-        parts |= {f'PSNR over {other}, dB, picture by picture':
-                  quality_table(scores, 'psnr', other, markdown) for other in over}
+        for other in over:
+            gains = quality_table(scores, 'psnr', other, markdown)
+            parts[f'PSNR over {other}, dB, picture by picture'] = gains
         title = f'Made worse by more than {WORSE} dB, and the worst gain, dB'
         parts[title] = harm_table(scores)
     for name, (label, *_) in list(MEASURES.items())[1:]:
@@ -579,39 +806,86 @@ def render(
 
 # %% ../nbs/14_evaluate.ipynb #7ced8724
 def plot_scores(scores: Scores) -> plt.Figure:
-    "PSNR by strength of the first condition's blur; gain under each, with intervals."
+    """PSNR by strength of the first condition's blur; gain under each, with intervals.
+
+    >>> scores = Scores.empty([BLURRED, 'mine'], ['post'], ['a.png'])
+    >>> scores.spread[:], scores.values['psnr'][:] = 1.2, [[[20.0]], [[25.0]]]
+    >>> [ax.get_xlabel() for ax in plot_scores(scores).axes][1]
+    'gain in PSNR over the blurred picture, dB'
+    """
     fig, (left, right) = plt.subplots(1, 2, figsize=(9, 4.5), layout='constrained')
-    order = np.argsort(scores.spread[0], kind='stable')
-    groups = np.array_split(order, np.clip(len(order) // 4, 1, 8))
-    rows, others = np.arange(len(scores.conditions)), len(scores.methods) - 1
     marks = [dict(color=f'C{i % 6}', marker='osD^'[i // 6 % 4], ms=4)
-             for i in range(others)]
+             for i in range(len(scores.methods) - 1)]
     styles = dict(zip(scores.methods, [dict(color='0.5', marker='.'), *marks]))
-    for name, values in zip(scores.methods, scores.values['psnr'][:, 0]):
-        left.plot([scores.spread[0, g].mean() for g in groups],
-                  [values[g].mean() for g in groups],
-                  label=name, lw=1.5, **styles[name])
-    for i, name in enumerate(scores.methods[1:]):
-        mean, low, high = difference(scores, name, BLURRED)
-        ends = None if np.isnan(low).all() else np.nan_to_num([mean - low, high - mean])
-        right.errorbar(mean, rows + 0.7 * ((i + 0.5) / others - 0.5), xerr=ends, ls='',
-                       capsize=2, lw=1.2, **styles[name])
-    left.set(ylabel='PSNR, dB', xlabel='standard deviation of the kernel, pixels '
-                                       f'({scores.conditions[0]})')
-    right.axvline(0, color='0.5', lw=1)
-    right.set(xlabel='gain in PSNR over the blurred picture, dB',
-              ylim=(len(rows) - 0.5, -0.5), yticks=rows, yticklabels=scores.conditions)
-    right.grid(False, axis='y')
+    plot_by_spread(left, scores, styles)
+    plot_gains(right, scores, styles)
     handles = left.get_legend_handles_labels()
     fig.legend(*handles, loc='outside lower center', ncols=5, fontsize=9)
     return fig
 
+# %% ../nbs/14_evaluate.ipynb #7ced8725
+def plot_by_spread(
+    ax: plt.Axes,
+    scores: Scores,
+    styles: Mapping[str, Mapping], # of the lines, by method
+) -> None:
+    """PSNR by strength of the first condition's blur: means of four or more pictures.
+
+    >>> from matplotlib.figure import Figure
+    >>> scores = Scores.empty([BLURRED], ['post'], ['a.png', 'b.png'])
+    >>> scores.spread[:] = 1.0, 2.5
+    >>> plot_by_spread(ax := Figure().add_subplot(), scores, {BLURRED: {}})
+    >>> ax.lines[0].get_xdata().tolist()
+    [1.75]
+    """
+    order = np.argsort(scores.spread[0], kind='stable')
+    groups = np.array_split(order, np.clip(len(order) // 4, 1, 8))
+    widths = [scores.spread[0, group].mean() for group in groups]
+    for name, values in zip(scores.methods, scores.values['psnr'][:, 0]):
+        means = [values[group].mean() for group in groups]
+        ax.plot(widths, means, label=name, lw=1.5, **styles[name])
+    ax.set(ylabel='PSNR, dB', xlabel='standard deviation of the kernel, pixels '
+                                     f'({scores.conditions[0]})')
+
+# %% ../nbs/14_evaluate.ipynb #7ced8726
+def plot_gains(
+    ax: plt.Axes,
+    scores: Scores,
+    styles: Mapping[str, Mapping], # of the marks, by method
+) -> None:
+    """Mean gain of each method under each condition, with its interval.
+
+    >>> from matplotlib.figure import Figure
+    >>> scores = Scores.empty([BLURRED, 'mine'], ['post'], ['a.png'])
+    >>> scores.values['psnr'][:] = [[[20.0]], [[25.0]]]
+    >>> plot_gains(ax := Figure().add_subplot(), scores, {'mine': {}})
+    >>> ax.lines[0].get_xdata().tolist()
+    [5.0]
+    """
+    rows, others = np.arange(len(scores.conditions)), len(scores.methods) - 1
+    for i, name in enumerate(scores.methods[1:]):
+        mean, low, high = difference(scores, name, BLURRED)
+        ends = None if np.isnan(low).all() else np.nan_to_num([mean - low, high - mean])
+        ax.errorbar(mean, rows + 0.7 * ((i + 0.5) / others - 0.5), xerr=ends, ls='',
+                    capsize=2, lw=1.2, **styles[name])
+    ax.axvline(0, color='0.5', lw=1)
+    ax.set(xlabel='gain in PSNR over the blurred picture, dB',
+           ylim=(len(rows) - 0.5, -0.5), yticks=rows, yticklabels=scores.conditions)
+    ax.grid(False, axis='y')
+
 # %% ../nbs/14_evaluate.ipynb #e371fa5b
 def csv_text(scores: Scores) -> str:
-    "The long table as CSV, seven digits a number, nothing for what was not measured."
+    """The long table as CSV, seven digits a number, nothing for what was not measured.
+
+    >>> print(csv_text(Scores.empty([BLURRED], ['post'], ['a.png'])))
+    picture,file,condition,method,blur,spread,psnr,ssim,gmsd,lpips,seconds
+    0,a.png,post,blurred,,,,,,,
+    <BLANKLINE>
+    """
+    def short(value):
+        return f'{value:.7g}'.replace('nan', '') if isinstance(value, float) else value
     text = io.StringIO(newline='')
     writer = csv.writer(text, lineterminator='\n')
-    short = lambda v: f'{v:.7g}'.replace('nan', '') if isinstance(v, float) else v
     writer.writerow(next(scores.rows()))
     for row in scores.rows(): writer.writerow(map(short, row.values()))
     return text.getvalue()
@@ -622,10 +896,15 @@ def write_report(
     folder: str | Path,
     over: Sequence[str] = (BLURRED,), # methods over which the gains are given
 ) -> str: # the tables for a terminal
-    "Writes evaluation.csv (every picture), evaluation.md, evaluation.png to `folder`."
+    """Writes evaluation.csv (every picture), evaluation.md, evaluation.png to `folder`.
+
+    >>> scores = evaluate(OURS, Scenes('photos/val'))  # doctest: +SKIP
+    >>> print(write_report(scores, 'evaluation'))      # doctest: +SKIP
+    """
     image, page = io.BytesIO(), render(scores, over, markdown=True)
     with plt.style.context('deblur_vae.house'):
-        (fig := plot_scores(scores)).savefig(image, format='png', dpi=150)
+        fig = plot_scores(scores)
+        fig.savefig(image, format='png', dpi=150)
     plt.close(fig)
     contents = dict(csv=csv_text(scores).encode(), md=page.encode(),
                     png=image.getvalue())
@@ -633,13 +912,22 @@ def write_report(
         write_beside(Path(folder) / f'evaluation.{suffix}', content)
     return render(scores, over)
 
-
+# %% ../nbs/14_evaluate.ipynb #e371fa5c
 def read_scores(path: str | Path) -> Scores:
-    "What `write_report` wrote as CSV. DataError for any other file."
+    """What `write_report` wrote as CSV. DataError for any other file.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> scores = Scores.empty([BLURRED, 'mine'], ['post'], ['a.png', 'b.png'])
+    >>> scores.spread[:], scores.values['psnr'][:] = 1.2, 30
+    >>> with TemporaryDirectory() as folder:
+    ...     _ = Path(folder, 'evaluation.csv').write_text(csv_text(scores))
+    ...     read_scores(f'{folder}/evaluation.csv').of('psnr', 'mine')
+    array([[30., 30.]])
+    """
+    def column(key): return list(dict.fromkeys(row[key] for row in rows))
     try:
         with open(path, newline='', encoding='utf-8') as file:
             rows = list(csv.DictReader(file))
-        column = lambda key: list(dict.fromkeys(row[key] for row in rows))
         files = {row['picture']: row['file'] for row in rows}
         scores = Scores.empty(column('method'), column('condition'), files.values())
         if scores.methods[0] != BLURRED: raise ValueError

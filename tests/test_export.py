@@ -13,7 +13,7 @@ import torch
 import deblur_vae.onnx
 from deblur_vae import __version__
 from deblur_vae.model import VAE_UNet
-from deblur_vae.onnx import CLOSE, check_onnx, export_onnx, fingerprint, shrink, trial
+from deblur_vae.onnx import CLOSE, check_onnx, export_onnx, halve_weights, trial, weights_sha256
 from deblur_vae.restore import SEEN, RestoreNet
 
 for package in ('onnx', 'onnxscript', 'onnxruntime'):
@@ -106,7 +106,7 @@ def test_what_is_in_it(file, model):
     onnx.checker.check_model(proto, full_check=True)
     about = {prop.key: prop.value for prop in proto.metadata_props}
     assert json.loads(about['config']) == model.config and about['class'] == 'RestoreNet' and about['licence'] == 'CC BY 4.0'
-    assert about['version'] == __version__ and about['sha256'] == fingerprint(model)
+    assert about['version'] == __version__ and about['sha256'] == weights_sha256(model)
     assert proto.opset_import[0].version == 18 and len(proto.opset_import) == 1
     assert not any(node.doc_string or node.metadata_props for node in proto.graph.node)
     assert b'deblur_vae/' not in file.read_bytes() and b'.py' not in file.read_bytes()
@@ -121,7 +121,7 @@ def test_weights_are_exact(file, model):
     assert missing == []
 
 
-def test_shrink_keeps_what_float16_cannot_hold():
+def test_halving_keeps_what_float16_cannot_hold():
     import onnx
     arrays = dict(exact=np.full(300, 0.5, np.float32), fine=np.full(300, 0.1, np.float32), huge=np.full(300, 1e6, np.float32),
                   whole=np.arange(300), few=np.full(3, 0.5, np.float32), idle=np.zeros(300, np.float32))
@@ -130,7 +130,7 @@ def test_shrink_keeps_what_float16_cannot_hold():
     outputs = [onnx.helper.make_tensor_value_info(f'{name}.out', kinds.get(name, onnx.TensorProto.FLOAT), array.shape)
                for name, array in arrays.items() if name != 'idle']
     graph = onnx.helper.make_graph(nodes, 'test', [], outputs, [onnx.numpy_helper.from_array(a, name) for name, a in arrays.items()])
-    shrunk = shrink(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid('', 18)]))
+    shrunk = halve_weights(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid('', 18)]))
     assert [tensor.name for tensor in shrunk.graph.initializer] == ['exact.half', 'fine', 'huge', 'whole', 'few']
     import onnxruntime
     results = onnxruntime.InferenceSession(shrunk.SerializeToString()).run(None, {})
@@ -209,5 +209,5 @@ def test_half_weights_and_training_mode(again, small, tmp_path, capfd):
         warnings.simplefilter('error')
         export_onnx(half, tmp_path / 'half.onnx')
     assert torch.equal(state, torch.random.get_rng_state())
-    assert half.training and half.last.weight.dtype == torch.float16 and fingerprint(half) == fingerprint(small)
+    assert half.training and half.last.weight.dtype == torch.float16 and weights_sha256(half) == weights_sha256(small)
     assert capfd.readouterr() == ('', '')
