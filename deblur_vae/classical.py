@@ -5,21 +5,20 @@
 # %% auto #0
 __all__ = ['PIECE', 'ROUGH', 'DENSE', 'KINDS', 'SPECTRA', 'NODES', 'CHROMA', 'POPULATIONS', 'COMPONENTS', 'LEAST_NOISE', 'MIDDLE',
            'NOISE', 'NOISE_SPREAD', 'TILT_SPREAD', 'WIDENED', 'TRUST', 'SPREAD', 'FIRST_NOISE', 'NOISE_RANGE',
-           'TILT_RANGE', 'STIFFNESS', 'LOOSE', 'GRID', 'KEPT', 'SEARCHED', 'CAUTION', 'CHOICE', 'ANGLES', 'FIXED',
-           'LARGEST_SIZE', 'HOPELESS', 'SPARED', 'FINEST', 'ROUNDS', 'SIZES', 'DESERVED', 'NEAR', 'ALIKE', 'PLAUSIBLE',
-           'AVERAGED', 'LUMA', 'STEPS_50', 'TESTED', 'CERTAIN', 'TOO_MANY', 'FLAT', 'MARGIN', 'FAINT', 'STEPS',
-           'ENOUGH', 'LARGEST', 'FORMS', 'PAD', 'RADIUS', 'AMOUNT', 'BALANCE', 'ITERATIONS', 'RIVALS', 'hann',
-           'periodogram', 'pieces', 'log_radius', 'angular', 'Cells', 'padded', 'gains', 'cells_of', 'Population',
+           'TILT_RANGE', 'STIFFNESS', 'LOOSE', 'GRID', 'KEPT', 'CAUTION', 'CHOICE', 'FIXED', 'ANGLES', 'LARGEST_SIZE',
+           'HOPELESS', 'SPARED', 'FINEST', 'ROUNDS', 'SEARCHED', 'ALIKE', 'SIZES', 'DESERVED', 'NEAR', 'PLAUSIBLE',
+           'AVERAGED', 'STEPS_50', 'LUMA', 'TESTED', 'CERTAIN', 'TOO_MANY', 'FLAT', 'MARGIN', 'FAINT', 'STEPS',
+           'ENOUGH', 'FORMS', 'LARGEST', 'PAD', 'RADIUS', 'AMOUNT', 'BALANCE', 'ITERATIONS', 'RIVALS', 'hann',
+           'periodogram', 'pieces', 'log_radius', 'angular', 'Cells', 'cells_of', 'padded', 'gains', 'Population',
            'interpolate', 'Spectrum', 'grey_power', 'noise_power', 'Model', 'model_of', 'Evidence', 'compare',
            'fisher_step', 'first_guess', 'fit_theta', 'curve_model', 'fit_population', 'fit_chroma', 'Candidate',
-           'geometric', 'directions', 'grid', 'nearby', 'grid_gains', 'Guess', 'best_of', 'shortlist', 'scored',
-           'moved', 'surprise_of', 'refined', 'contenders', 'resized', 'plausible', 'together', 'jpeg_steps',
-           'block_cosines', 'block_coefficients', 'jpeg_quality', 'lost', 'Blur', 'described', 'checked', 'evidence',
-           'spectrum_of', 'estimate_blur', 'Scene', 'colour_level', 'scene_of', 'noises', 'axis_powers',
-           'geometric_powers', 'toeplitz_eigh', 'Axis', 'SeparableField', 'Extension', 'conjugate_gradients',
-           'start_of', 'frame_of', 'expected', 'wiener', 'Restorer', 'extensions_of', 'filtered', 'deconvolve',
-           'is_product', 'kernel_of_text', 'kernel_picture', 'parse_kernel', 'check_kernel', 'known_blur',
-           'plane_by_plane', 'unsharp', 'skimage_wiener', 'lucy']
+           'geometric', 'directions', 'grid', 'nearby', 'grid_gains', 'Guess', 'best_of', 'shortlist', 'handicap',
+           'scored', 'moved', 'surprise_of', 'refined', 'contenders', 'resized', 'together', 'plausible', 'jpeg_steps',
+           'block_cosines', 'block_coefficients', 'jpeg_quality', 'lost', 'Blur', 'checked', 'evidence', 'spectrum_of',
+           'estimate_blur', 'Scene', 'colour_level', 'scene_of', 'noises', 'axis_powers', 'geometric_powers',
+           'toeplitz_eigh', 'Axis', 'SeparableField', 'Extension', 'frame_of', 'expected', 'wiener', 'Restorer',
+           'filtered', 'deconvolve', 'is_product', 'kernel_of_text', 'kernel_picture', 'check_kernel', 'parse_kernel',
+           'known_blur', 'plane_by_plane', 'unsharp', 'skimage_wiener', 'lucy']
 
 # %% ../nbs/11_classical.ipynb #649d69d4
 import math
@@ -44,12 +43,15 @@ from .camera import FAMILIES, centred, spread, transfer
 from .data import opponent, read_picture
 
 # %% ../nbs/11_classical.ipynb #320ad267
-PIECE = 512  # pixels; a large picture is judged by pieces of this side
-
-
 @lru_cache(maxsize=16)
 def hann(height: int, width: int) -> Tensor: # [height,width], mean square 1
-    r"Window of von Hann along both axes, $\sin^2$: fades a picture out to its border."
+    r"""Window of von Hann along both axes, $\sin^2$: fades a picture out to its border.
+
+    >>> hann(3, 3)
+    tensor([[0.5000, 1.0000, 0.5000],
+            [1.0000, 2.0000, 1.0000],
+            [0.5000, 1.0000, 0.5000]])
+    """
     down, across = (torch.hann_window(n + 2, periodic=False)[1:-1]
                     for n in (height, width))
     window = down[:, None] * across
@@ -62,32 +64,65 @@ def periodogram(
 ) -> Tensor: # [H,W//2+1]
     r"""Power of each frequency, $|\mathcal F\{w\,(x - \bar x)\}|^2 / HW$.
 
-    White noise of variance v has v everywhere."""
+    White noise of variance v has v everywhere.
+
+    >>> noise = 0.1 * torch.randn(64, 48, generator=torch.Generator().manual_seed(0))
+    >>> power = periodogram(noise, hann(64, 48))
+    >>> power.shape, f'{power.mean():.3f}'
+    (torch.Size([64, 25]), '0.010')
+    """
     return torch.fft.rfft2((x - x.mean()) * window).abs().square() / x.numel()
+
+# %% ../nbs/11_classical.ipynb #320ad268
+PIECE = 512  # pixels; a large picture is judged by pieces of this side
 
 
 def pieces(x: Tensor) -> list[Tensor]: # one colour, [H,W]
-    "The picture itself, or up to 16 pieces of a large one, spread evenly over it."
+    """The picture itself, or up to 16 pieces of a large one, spread evenly over it.
+
+    >>> [list(piece.shape) for piece in pieces(torch.zeros(600, 1800))]
+    [[512, 512], [512, 512], [512, 512]]
+    """
     h, w = x.shape
     if max(h, w) <= 1.5 * PIECE: return [x]
     ys, xs = (torch.linspace(0, max(0, n - PIECE), max(1, min(4, n // PIECE))).long()
               for n in (h, w))
     return [x[top:top + PIECE, left:left + PIECE] for top in ys for left in xs]
 
-# %% ../nbs/11_classical.ipynb #d656ba4f
-def log_radius(fy: Tensor, fx: Tensor) -> Tensor: # [len(fy),len(fx)]
-    "Logarithm of the distance from frequency zero, in cycles a pixel."
+# %% ../nbs/11_classical.ipynb #d656ba4e
+def log_radius(
+    fy: Tensor, # frequencies, cycles a pixel, [H]
+    fx: Tensor, # and along x, [W]
+) -> Tensor: # [H,W]
+    """Logarithm of the distance from frequency zero, in cycles a pixel.
+
+    >>> log_radius(torch.tensor([0.3]), torch.tensor([0.0, 0.4])).exp()
+    tensor([[0.3000, 0.5000]])
+    """
     return torch.hypot(fy[:, None], fx).clamp(min=0.002).log()
 
 
-def angular(fy: Tensor, fx: Tensor) -> Tensor: # [3,len(fy),len(fx)]
-    "cos 2θ, sin 2θ and cos 4θ of the direction of each frequency."
+def angular(
+    fy: Tensor, # frequencies, cycles a pixel, [H]
+    fx: Tensor, # and along x, [W]
+) -> Tensor: # [3,H,W]
+    """cos 2θ, sin 2θ and cos 4θ of the direction of each frequency.
+
+    >>> angular(torch.tensor([0.0]), torch.tensor([0.2])).flatten()
+    tensor([1., 0., 1.])
+    """
     theta = torch.atan2(fy[:, None], fx.expand(len(fy), -1))
     return torch.stack([(2 * theta).cos(), (2 * theta).sin(), (4 * theta).cos()])
 
-
+# %% ../nbs/11_classical.ipynb #d656ba4f
 class Cells:
-    "Half the plane of frequencies in n·n/2 square cells; [C] are those in use."
+    """Half the plane of frequencies in n·n/2 square cells; [C] are those in use.
+
+    >>> noise = torch.randn(64, 48, generator=torch.Generator().manual_seed(0))
+    >>> power, count = Cells(8).means([noise])
+    >>> power.shape, int(count.sum())
+    (torch.Size([30]), 1376)
+    """
     def __init__(self, n: int): # even; a cell is 1/n cycles a pixel wide
         self.n, half = n, n // 2
         self.fy, self.fx = ((torch.arange(a, half) + 0.5) / n for a in (-half, 0))
@@ -115,9 +150,30 @@ class Cells:
         power, count = self.of(total.view(2, self.n, half))
         return power / count.clamp(min=1), count
 
+# %% ../nbs/11_classical.ipynb #8c598570
+ROUGH, DENSE = 48, 96  # sizes of the cells with which the search begins, and ends
+
+
+@cache
+def cells_of(n: int) -> Cells:
+    """The one set of cells of each size.
+
+    >>> cells = cells_of(DENSE)
+    >>> cells is cells_of(DENSE), len(cells.used)
+    (True, 3972)
+    """
+    return Cells(n)
+
 # %% ../nbs/11_classical.ipynb #8c598571
-def padded(kernel: Tensor, taps: int) -> Tensor: # [taps,taps]
-    "`kernel`, [n,m] with odd sides, in the middle of zeros."
+def padded(
+    kernel: Tensor, # [n,m], odd sides
+    taps: int, # odd, n and m or more
+) -> Tensor: # [taps,taps]
+    """A kernel in the middle of zeros.
+
+    >>> padded(torch.ones(1, 3), 5)[2]
+    tensor([0., 1., 1., 1., 0.])
+    """
     down, across = ((taps - n) // 2 for n in kernel.shape)
     return F.pad(kernel, (across, across, down, down))
 
@@ -127,7 +183,12 @@ def gains(
     kernels: Sequence[Tensor], # each [n,m], odd sides, sum 1
     fine: int = 3, # points along each side of a cell
 ) -> Tensor: # [G,C]
-    r"What each blur leaves of the power in each cell: $|H|^2$, averaged over the cell."
+    r"""What each blur leaves of the power in each cell: $|H|^2$, averaged over it.
+
+    >>> from deblur_vae.camera import disc, none
+    >>> gains(cells_of(ROUGH), [none(), disc(3.0)]).mean(1)
+    tensor([1.0000, 0.0326])
+    """
     taps = max(max(k.shape) for k in kernels)
     stack = torch.stack([padded(k, taps) for k in kernels]).to(torch.complex64)
     within = ((torch.arange(fine) + 0.5) / fine - 0.5) / cells.n
@@ -137,36 +198,19 @@ def gains(
     h = down @ stack @ across.T
     return cells.of(F.avg_pool2d(h.real.square() + h.imag.square(), fine))
 
-
-ROUGH, DENSE = 48, 96  # sizes of the cells with which the search begins, and ends
-
-
-@cache
-def cells_of(n: int) -> Cells:
-    "The one set of cells of each size."
-    return Cells(n)
-
-# %% ../nbs/11_classical.ipynb #db4d3305
+# %% ../nbs/11_classical.ipynb #db4d3304
 class Population(NamedTuple):
-    "What spectra of sharp pictures of one kind have in common, and how they differ."
+    """What spectra of sharp pictures of one kind have in common, and how they differ.
+
+    >>> POPULATIONS[0].mean.shape, POPULATIONS[0].components.shape
+    (torch.Size([20]), torch.Size([5, 20]))
+    """
     mean: Tensor # logarithm of the power of grey at `NODES`, [N]
     components: Tensor # shapes of the deviations, one standard deviation each, [K,N]
     angles: Tensor # mean and deviation of the factors of `angular`, [2,3]
 
 
-def interpolate(
-    x: Tensor,
-    nodes: Tensor, # ascending, [N]
-    values: Tensor, # at the nodes, [...,N]
-) -> Tensor: # [...,*x.shape]
-    "Values at `x`: linear between the nodes, constant beyond them."
-    x = x.clamp(nodes[0], nodes[-1]).contiguous()
-    i = torch.searchsorted(nodes, x).clamp(1, len(nodes) - 1)
-    t = (x - nodes[i - 1]) / (nodes[i] - nodes[i - 1])
-    return values[..., i - 1] * (1 - t) + values[..., i] * t
-
-
-KINDS = 'smooth', 'detailed'
+KINDS = 'smooth', 'detailed'  # of pictures
 SPECTRA = load_file(str(files('deblur_vae') / 'weights' / 'spectra.safetensors'))
 NODES = SPECTRA['nodes'].log()  # logarithms of frequencies, [N]
 CHROMA = SPECTRA['chroma']  # log power of colour differences over that of grey, [2,N]
@@ -174,13 +218,35 @@ POPULATIONS = tuple(Population(*(SPECTRA[f'{kind}.{part}']
                                  for part in Population._fields)) for kind in KINDS)
 COMPONENTS = len(POPULATIONS[0].components)
 
-# %% ../nbs/11_classical.ipynb #cd556c02
+# %% ../nbs/11_classical.ipynb #db4d3305
+def interpolate(
+    x: Tensor,
+    nodes: Tensor, # ascending, [N]
+    values: Tensor, # at the nodes, [...,N]
+) -> Tensor: # [...,*x.shape]
+    """Values at `x`: linear between the nodes, constant beyond them.
+
+    >>> nodes, values = torch.tensor([0.0, 1.0]), torch.tensor([10.0, 20.0])
+    >>> interpolate(torch.tensor([-1.0, 0.5, 3.0]), nodes, values)
+    tensor([10., 15., 20.])
+    """
+    x = x.clamp(nodes[0], nodes[-1]).contiguous()
+    i = torch.searchsorted(nodes, x).clamp(1, len(nodes) - 1)
+    t = (x - nodes[i - 1]) / (nodes[i] - nodes[i - 1])
+    return values[..., i - 1] * (1 - t) + values[..., i] * t
+
+# %% ../nbs/11_classical.ipynb #cd556c01
 LEAST_NOISE = 0.0011  # rounding to 256 levels, 1/(255·√12)
 MIDDLE = -1.35  # log of the frequency, 0.26 cycles a pixel, at which noise is stated
 
 
 class Spectrum(NamedTuple):
-    "One picture's sharp spectrum and its noise: everything but the blur."
+    """One picture's sharp spectrum and its noise: everything but the blur.
+
+    >>> theta = torch.tensor([0.0] * COMPONENTS + [0.0] * 3 + [-4.605, 0.0])
+    >>> round(Spectrum(kind=0, theta=theta).noise, 4)
+    0.01
+    """
     kind: int # which of `POPULATIONS`
     theta: Tensor # factors of components and of `angular`, log noise, tilt of the noise
     quality: int | None = None # of the JPEG file that it was decoded from
@@ -190,34 +256,53 @@ class Spectrum(NamedTuple):
         "Standard deviation of the noise at 0.26 cycles a pixel, in [0,1]."
         return math.exp(self.theta[-2])
 
+# %% ../nbs/11_classical.ipynb #cd556c02
+def grey_power(
+    spectrum: Spectrum,
+    fy: Tensor, # frequencies, cycles a pixel, [H]
+    fx: Tensor, # and along x, [W]
+) -> Tensor: # [H,W]
+    """Log power to expect of the sharp picture's grey.
 
-def grey_power(spectrum: Spectrum, fy: Tensor, fx: Tensor) -> Tensor:
-    """Log power to expect of the sharp picture's grey, [len(fy),len(fx)].
+    Below the first of `NODES` it rises as 1/f².
 
-    Below the first of `NODES` it rises as 1/f²."""
+    >>> usual = Spectrum(0, torch.zeros(COMPONENTS + 5))
+    >>> power = grey_power(usual, torch.zeros(1), torch.tensor([0.005, 0.01]))[0]
+    >>> (power[0] - power[1]).exp()
+    tensor(4.)
+    """
     population, r = POPULATIONS[spectrum.kind], log_radius(fy, fx)
     ring = population.mean + spectrum.theta[:COMPONENTS] @ population.components
     turn = torch.einsum('a,ahw->hw', spectrum.theta[COMPONENTS:-2], angular(fy, fx))
     return interpolate(r, NODES, ring) - 2 * (r - NODES[0]).clamp(max=0) + turn
 
 
-def noise_power(spectrum: Spectrum, fy: Tensor, fx: Tensor) -> Tensor:
-    r"Power of the noise, $n^2 (f/f_0)^t$, [len(fy),len(fx)]; rounding is the least."
+def noise_power(
+    spectrum: Spectrum,
+    fy: Tensor, # frequencies, cycles a pixel, [H]
+    fx: Tensor, # and along x, [W]
+) -> Tensor: # [H,W]
+    r"""Power of the noise, $n^2 (f/f_0)^t$; rounding is the least.
+
+    >>> usual = Spectrum(0, torch.tensor([0.0] * 8 + [-4.605, 0.0]))
+    >>> noise_power(usual, torch.tensor([0.1]), torch.tensor([0.2])).sqrt()
+    tensor([[0.0100]])
+    """
     r = log_radius(fy, fx).clamp(min=math.log(0.02))
     tilt = (float(spectrum.theta[-1]) * (r - MIDDLE)).exp()
     power = max(spectrum.noise, LEAST_NOISE)**2 * tilt
     return power.clamp(min=(0.8 * LEAST_NOISE)**2)
 
-# %% ../nbs/11_classical.ipynb #1d06a0d7
-NOISE, NOISE_SPREAD = 0.002, 0.8  # noise before looking: median, deviation of its log
-TILT_SPREAD = 1.0  # deviation of the noise's tilt
-WIDENED = 1.5  # factor on the populations' variances: other pictures differ more
-
-
+# %% ../nbs/11_classical.ipynb #1d06a0d6
 class Model:
     """What to expect: signal exp(level + c·basis) and noise exp((log n, t)·slopes).
 
-    θ = (c, log n, t) has a Gaussian prior of diagonal `precision`."""
+    θ = (c, log n, t) has a Gaussian prior of diagonal `precision`.
+
+    >>> model = model_of(0, ROUGH)
+    >>> model.basis.shape, model.slopes.shape, model.mean.shape
+    (torch.Size([8, 1026]), torch.Size([2, 1026]), torch.Size([10]))
+    """
     def __init__(
         self,
         level: Tensor, # [C]
@@ -232,10 +317,23 @@ class Model:
         both = (basis, basis), (basis, self.slopes), (self.slopes, self.slopes)
         self.pairs = [(a[:, None] * b).flatten(0, 1).T for a, b in both]  # [C,N·N] …
 
+# %% ../nbs/11_classical.ipynb #1d06a0d7
+NOISE = 0.002  # before looking: the median, in [0,1]
+NOISE_SPREAD = 0.8  # before looking: deviation of its log
+TILT_SPREAD = 1.0  # deviation of the noise's tilt
+WIDENED = 1.5  # factor on the populations' variances: other pictures differ more
+
 
 @cache
-def model_of(kind: int, n: int) -> Model:
-    "What is expected of one of `POPULATIONS` in `cells_of(n)`."
+def model_of(
+    kind: int, # of picture: which of `POPULATIONS`
+    n: int, # size of the cells, see `cells_of`
+) -> Model:
+    """What is expected of a kind of picture in cells.
+
+    >>> model_of(0, ROUGH).mean[-2].exp()  # of the noise
+    tensor(0.0020)
+    """
     cells, population = cells_of(n), POPULATIONS[kind]
     curves = interpolate(cells.log_r, NODES, population.components)
     mean, deviation = population.angles
@@ -246,13 +344,17 @@ def model_of(kind: int, n: int) -> Model:
                  torch.cat([curves, cells.angles]), cells.log_r, torch.cat(mean),
                  torch.cat(precision))
 
-# %% ../nbs/11_classical.ipynb #100ec446
+# %% ../nbs/11_classical.ipynb #100ec445
 TRUST = 0.4  # of the coefficients count as independent
 SPREAD = 1.0  # variance of the log power in a cell around the best model
 
 
 class Evidence(NamedTuple):
-    "What is seen of one picture."
+    """What is seen of one picture.
+
+    >>> Evidence(torch.ones(3), torch.tensor([1.0, 10.0, 1000.0])).weight
+    tensor([0.2857, 0.8000, 0.9975])
+    """
     power: Tensor # mean power in each cell, [C]
     count: Tensor # of how many coefficients it is the mean, [C]
     lost: Tensor | None = None # power that a JPEG file may have taken or added, [C]
@@ -262,9 +364,22 @@ class Evidence(NamedTuple):
         r"How many coefficients each cell counts for, $m/(1 + sm)$ with $m = 0.4\,n$."
         return TRUST * self.count / (1 + SPREAD * TRUST * self.count)
 
+# %% ../nbs/11_classical.ipynb #100ec446
+def compare(
+    seen: Evidence,
+    model: Model,
+    gain: Tensor, # what each of G blurs leaves of the power, [G,C]
+    theta: Tensor, # [G,P]
+) -> tuple[Tensor, Tensor, Tensor, Tensor]: # [G,C] each; the last [G], in nats
+    """Shares of signal and noise, ratio of seen to expected power, and surprise.
 
-def compare(seen: Evidence, model: Model, gain: Tensor, theta: Tensor):
-    "Shares of signal and noise, ratio of seen to expected power, [G,C]; surprise, [G]."
+    >>> model, cells = model_of(0, ROUGH), cells_of(ROUGH)
+    >>> noise = torch.randn(64, 48, generator=torch.Generator().manual_seed(0))
+    >>> seen, gain = Evidence(*cells.means([noise])), torch.ones(1, len(cells.used))
+    >>> signal, noise, ratio, surprise = compare(seen, model, gain, model.mean[None])
+    >>> bool((signal + noise - 1).abs().max() < 1e-6), surprise.shape
+    (True, torch.Size([1]))
+    """
     n = len(model.basis)
     signal = torch.addmm(model.level, theta[:, :n], model.basis).exp_().mul_(gain)
     signal = signal.clamp_(min=1e-15)  # squares of it are no denormals, which are slow
@@ -277,8 +392,24 @@ def compare(seen: Evidence, model: Model, gain: Tensor, theta: Tensor):
     return signal.div_(expected), noise.div_(expected), ratio, surprise
 
 # %% ../nbs/11_classical.ipynb #576b8ed6
-def fisher_step(seen: Evidence, model: Model, theta: Tensor, signal, noise, ratio):
-    "Fisher information [G,P,P], and the step of θ [G,P] that it proposes."
+def fisher_step(
+    seen: Evidence,
+    model: Model,
+    theta: Tensor, # [G,P]
+    signal: Tensor, # share of it, of `compare`, [G,C]
+    noise: Tensor, # share of it, [G,C]
+    ratio: Tensor, # of seen to expected power, [G,C]; it is overwritten
+) -> tuple[Tensor, Tensor]: # [G,P,P] and [G,P]
+    """Fisher information, and the step of θ that it proposes, at most 1 in each part.
+
+    >>> model, cells = model_of(0, ROUGH), cells_of(ROUGH)
+    >>> noise = torch.randn(64, 48, generator=torch.Generator().manual_seed(0))
+    >>> seen, theta = Evidence(*cells.means([noise])), model.mean[None]
+    >>> *shares, _ = compare(seen, model, torch.ones(1, len(cells.used)), theta)
+    >>> fisher, step = fisher_step(seen, model, theta, *shares)
+    >>> step[0, -2]  # the noise, 1, is far above what was expected
+    tensor(1.)
+    """
     n, w = len(model.basis), seen.weight
     ws, wn, excess = w * signal, w * noise, ratio.sub_(1)
     pull = torch.cat([(excess * ws) @ model.basis.T, (excess * wn) @ model.slopes.T], 1)
@@ -290,12 +421,22 @@ def fisher_step(seen: Evidence, model: Model, theta: Tensor, signal, noise, rati
     fisher = fisher + torch.diag(model.precision)
     return fisher, torch.linalg.solve(fisher, pull).clamp(-1, 1)
 
+# %% ../nbs/11_classical.ipynb #576b8ed7
+FIRST_NOISE = 0.0016  # from which the search begins: a little above rounding
 
-FIRST_NOISE, NOISE_RANGE, TILT_RANGE = 0.0016, (3e-4, 0.15), (-3.5, 2.0)
 
+def first_guess(
+    seen: Evidence,
+    model: Model,
+    gain: Tensor, # what each of G blurs leaves of the power, [G,C]
+) -> Tensor: # θ, [G,P]
+    """A linear fit of the logarithms, where the blur leaves something.
 
-def first_guess(seen: Evidence, model: Model, gain: Tensor) -> Tensor: # θ, [G,P]
-    "A linear fit of the logarithms, where the blur leaves something."
+    >>> model, cells = model_of(0, ROUGH), cells_of(ROUGH)
+    >>> seen = Evidence(model.level.exp(), torch.full((len(cells.used),), 100.0))
+    >>> first_guess(seen, model, torch.ones(1, len(cells.used))).shape
+    torch.Size([1, 10])
+    """
     n = len(model.basis)
     w, prior = 0.3 * seen.count * (gain > 0.1), model.precision[:n]
     y = seen.power.clamp(min=1e-12).log() - model.level + 0.25
@@ -306,6 +447,10 @@ def first_guess(seen: Evidence, model: Model, gain: Tensor) -> Tensor: # θ, [G,
     return torch.cat([c, noise.expand(len(gain), -1)], 1)
 
 # %% ../nbs/11_classical.ipynb #9c20b9ba
+NOISE_RANGE = 3e-4, 0.15  # standard deviations that a fit may find, in [0,1]
+TILT_RANGE = -3.5, 2.0  # tilts that it may find
+
+
 def fit_theta(
     seen: Evidence,
     model: Model,
@@ -313,7 +458,17 @@ def fit_theta(
     steps: int, # of Fisher scoring
     theta: Tensor | None = None, # where to start, [G,P]; default: `first_guess`
 ) -> tuple[Tensor, Tensor]: # θ, [G,P]; surprise, [G], in nats
-    "The best θ for each blur, and minus the log of the blur's evidence: Laplace."
+    """The best θ for each blur, and minus the log of the blur's evidence: Laplace.
+
+    >>> from skimage.data import astronaut
+    >>> from deblur_vae.camera import convolve, disc, none
+    >>> grey = torch.from_numpy(astronaut()[None, :128, 160:288, 1] / 255).float()
+    >>> seen = Evidence(*cells_of(ROUGH).means(convolve(grey, disc(3.0))))
+    >>> gain = gains(cells_of(ROUGH), [none(), disc(3.0)])
+    >>> theta, surprise = fit_theta(seen, model_of(0, ROUGH), gain, steps=8)
+    >>> surprise[0] > surprise[1] + 100
+    tensor(True)
+    """
     if theta is None: theta = first_guess(seen, model, gain)
     best, least = theta, torch.full((len(gain),), math.inf)
     for step in range(steps + 1):
@@ -330,13 +485,21 @@ def fit_theta(
     return best, least + occam
 
 # %% ../nbs/11_classical.ipynb #e76adf2f
-STIFFNESS, LOOSE = 3.0, 0.002  # of a picture's curve: against bending, against moving
+STIFFNESS = 3.0  # of a picture's curve: precision of its second differences
+LOOSE = 0.002  # and of its values, which may lie anywhere
 
 
-def curve_model(cells: Cells) -> tuple[Model, Tensor]: # and [N,N], from θ to `NODES`
+def curve_model(
+    cells: Cells,
+) -> tuple[Model, Tensor]: # and [N,N], from θ to `NODES`
     """One free value at each of `NODES`, with a prior against second differences.
 
-    The eigenvectors of that prior are the basis, so that its precision is diagonal."""
+    The eigenvectors of that prior are the basis, so that its precision is diagonal.
+
+    >>> model, turn = curve_model(cells_of(ROUGH))
+    >>> model.mean.shape, turn.shape
+    (torch.Size([25]), torch.Size([20, 20]))
+    """
     n = len(NODES)
     bend = torch.eye(n).diff(dim=0).diff(dim=0)
     prior = STIFFNESS * bend.T @ bend + LOOSE * torch.eye(n)
@@ -348,12 +511,18 @@ def curve_model(cells: Cells) -> tuple[Model, Tensor]: # and [N,N], from θ to `
     return Model(torch.zeros_like(cells.log_r), torch.cat([curves, cells.angles]),
                  cells.log_r, mean, precision), turn
 
-
+# %% ../nbs/11_classical.ipynb #e76adf30
 @torch.no_grad()
 def fit_population(
     pictures: Sequence[Tensor], # a hundred or more sharp ones, each [3,H,W] in [0,1]
 ) -> Population:
-    "Mean and principal components of the log spectra of sharp pictures."
+    """Mean and principal components of the log spectra of sharp pictures.
+
+    >>> rng = torch.Generator().manual_seed(0)
+    >>> noise = [0.1 * torch.randn(3, 96, 96, generator=rng) for _ in range(3)]
+    >>> round(fit_population(noise).mean.mean().exp().sqrt().item(), 2)
+    0.1
+    """
     cells = cells_of(DENSE)
     (model, turn), gain = curve_model(cells), torch.ones(1, len(cells.log_r))
     seen = (Evidence(*cells.means(pieces(opponent(x)[0]))) for x in pictures)
@@ -369,7 +538,12 @@ def fit_population(
 def fit_chroma(
     pictures: Sequence[Tensor], # each [3,H,W] in [0,1]
 ) -> Tensor: # [2,N]
-    "Log power of colour differences over grey's around `NODES`: the median picture."
+    """Log power of colour differences over grey's around `NODES`: the median picture.
+
+    >>> noise = torch.rand(3, 256, 256, generator=torch.Generator().manual_seed(0))
+    >>> fit_chroma([noise])[:, 5:].mean().abs() < 0.1  # as much colour as grey
+    tensor(True)
+    """
     cells, found = cells_of(DENSE), []
     nearest = torch.bucketize(cells.log_r, (NODES[1:] + NODES[:-1]) / 2)
     for x in pictures:
@@ -380,9 +554,13 @@ def fit_chroma(
         found.append((rings[1:] / rings[0].clamp(min=1e-20)).clamp(min=1e-9).log())
     return torch.stack(found).median(0).values
 
-# %% ../nbs/11_classical.ipynb #100eedb0
+# %% ../nbs/11_classical.ipynb #100eedaf
 class Candidate(NamedTuple):
-    "A blur that is tried."
+    """A blur that is tried.
+
+    >>> Candidate('motion', (9.0, 30.0)).kernel.shape
+    torch.Size([13, 13])
+    """
     family: str # a key of `FAMILIES`
     parameters: tuple[float, ...]
 
@@ -391,17 +569,32 @@ class Candidate(NamedTuple):
 
 
 def geometric(low: float, high: float, count: int) -> list[float]:
-    "`count` numbers, each a fixed factor above the one before."
+    """Numbers from `low` to `high`, each a fixed factor above the one before.
+
+    >>> geometric(1.0, 8.0, 4)
+    [1.0, 2.0, 4.0, 8.0]
+    """
     return np.geomspace(low, high, count).tolist()
 
 
-def directions(length: float) -> int:
-    "How many directions of a shake of that length are told apart."
+def directions(
+    length: float, # pixels
+) -> int:
+    """How many directions of a shake of that length are told apart.
+
+    >>> directions(3.0), directions(10.0)
+    (8, 22)
+    """
     return max(8, round(2.2 * length))
 
-
+# %% ../nbs/11_classical.ipynb #100eedb0
 def grid() -> list[Candidate]:
-    "The blurs that the search starts from."
+    """The blurs that the search starts from.
+
+    >>> from collections import Counter
+    >>> Counter(c.family for c in grid())['disc']
+    44
+    """
     turns = [(s, s * share, 22.5 * i) for s in (1.2, 1.7, 2.4, 3.4, 4.6)
              for share in (0.35, 0.6) for i in range(8)]
     shakes = [(length, 180 * i / n) for length in geometric(2.5, 16, 14)
@@ -419,7 +612,11 @@ GRID = grid()
 
 # %% ../nbs/11_classical.ipynb #55daf28e
 def nearby(c: Candidate) -> list[Candidate]:
-    "Blurs between `c` and its neighbours in `GRID`."
+    """Blurs between `c` and its neighbours in `GRID`.
+
+    >>> [c.parameters for c in nearby(Candidate('disc', (2.0,)))]
+    [(1.97,), (2.0,), (2.03,)]
+    """
     match c:
         case ('disc', (r,)): near = [(r * a,) for a in (0.985, 1, 1.015)]
         case ('gaussian', (s,)): near = [(s * a,) for a in (0.96, 1, 1.04)]
@@ -436,34 +633,57 @@ def nearby(c: Candidate) -> list[Candidate]:
 
 @cache
 def grid_gains() -> Tensor: # [len(GRID),C]
-    "Gains of `GRID` in rough cells, each the mean over the blurs `nearby`."
+    """Gains of `GRID` in rough cells, each the mean over the blurs `nearby`.
+
+    >>> grid_gains().shape  # doctest: +SKIP
+    torch.Size([403, 1026])
+    """
     rough = cells_of(ROUGH)
     return torch.stack([gains(rough, [near.kernel for near in nearby(c)]).mean(0)
                         for c in GRID])
 
-# %% ../nbs/11_classical.ipynb #3559d7ac
-KEPT = dict(none=(1, 1), gaussian=(30, 9), disc=(22, 4), motion=(50, 6), turned=(25, 4))
-SEARCHED = 8  # guesses that the pattern search starts from, at least
-CAUTION, CHOICE = 3.0, 3.0  # nats: for a spread, for parameters beyond one
-
-
+# %% ../nbs/11_classical.ipynb #3559d7ab
 class Guess(NamedTuple):
-    "A blur with the spectrum that goes with it."
+    """A blur with the spectrum that goes with it.
+
+    >>> Guess(Candidate('disc', (3.0,)), 0, torch.zeros(10), -15800.0).candidate.family
+    'disc'
+    """
     candidate: Candidate
     kind: int # of `POPULATIONS`
     theta: Tensor # [P]
     surprise: float # nats
 
 
-def best_of(surprise: Tensor, which: list[int], turn: int) -> list[int]:
-    "Positions in `which`, numbers of `GRID`, of the least surprising of each family."
-    ranked = surprise.argsort().tolist()
-    return [i for family, most in KEPT.items() for i in
-            [i for i in ranked if GRID[which[i]].family == family][:most[turn]]]
+# how many of each family are fitted again in rough cells, and how many in dense ones
+KEPT = dict(none=(1, 1), gaussian=(30, 9), disc=(22, 4), motion=(50, 6), turned=(25, 4))
 
 
-def shortlist(seen: Evidence) -> list[tuple[int, Candidate]]: # evidence in rough cells
-    "Some of `GRID` for each population: all fitted roughly, the better ones once more."
+def best_of(
+    surprise: Tensor, # [len(which)], in nats
+    which: list[int], # numbers of `GRID`
+    turn: int, # 0 or 1: which number of `KEPT`
+) -> list[int]: # positions in `which`
+    """The least surprising of each family.
+
+    >>> some = [0, 100, 101, 102]  # no blur, and three shakes
+    >>> best_of(torch.tensor([3.0, 2.0, 4.0, 1.0]), some, 1)
+    [0, 3, 1, 2]
+    """
+    ranked, best = surprise.argsort().tolist(), []
+    for family, most in KEPT.items():
+        best += [i for i in ranked if GRID[which[i]].family == family][:most[turn]]
+    return best
+
+# %% ../nbs/11_classical.ipynb #3559d7ac
+def shortlist(
+    seen: Evidence, # in rough cells
+) -> list[tuple[int, Candidate]]: # kind of picture and blur
+    """Some of `GRID` for each population: all fitted roughly, the better ones again.
+
+    >>> len(shortlist(evidence(x, ROUGH, None)))  # doctest: +SKIP
+    48
+    """
     found = []
     for kind in range(len(KINDS)):
         model, gain = model_of(kind, ROUGH), grid_gains()
@@ -474,12 +694,39 @@ def shortlist(seen: Evidence) -> list[tuple[int, Candidate]]: # evidence in roug
     return found
 
 # %% ../nbs/11_classical.ipynb #0f4191a5
+CAUTION = 3.0  # nats, times the log of the spread, that a wide blur pays
+CHOICE = 3.0  # nats that each parameter beyond the first pays
+FIXED = {('gaussian', 1)}  # parameters that stay as they are: taps
+
+
+def handicap(
+    blur: Candidate,
+    kernel: Tensor, # of the blur: it takes a while to draw
+) -> float: # nats
+    """What a blur pays for its width and for its parameters beyond the first.
+
+    >>> disc, shake = Candidate('disc', (3.0,)), Candidate('motion', (9.0, 30.0))
+    >>> round(handicap(disc, disc.kernel), 2), round(handicap(shake, shake.kernel), 2)
+    (2.13, 5.6)
+    """
+    beyond = range(1, len(blur.parameters))
+    choices = sum((blur.family, j) not in FIXED for j in beyond)
+    return CAUTION * math.log(spread(kernel) + 0.5) + CHOICE * choices
+
+# %% ../nbs/11_classical.ipynb #0f4191a6
 def scored(
     tried: Sequence[tuple[int, Candidate]], # kind of picture and blur
     seen: Evidence, # in dense cells
     steps: int, # of `fit_theta`
-) -> list[Guess]:
-    "Each blur fitted in dense cells; wide ones and those of many parameters pay."
+) -> list[Guess]: # in the order of `tried`
+    """Each blur fitted in dense cells; its surprise includes its `handicap`.
+
+    >>> noise = torch.randn(64, 48, generator=torch.Generator().manual_seed(0))
+    >>> seen = Evidence(*cells_of(DENSE).means([noise]))
+    >>> none, disc = scored([(1, GRID[0]), (1, Candidate('disc', (3.0,)))], seen, 5)
+    >>> none.surprise < disc.surprise  # noise is no disc
+    True
+    """
     guesses = [None] * len(tried)
     for kind in {kind for kind, _ in tried}:
         places = [i for i, (k, _) in enumerate(tried) if k == kind]
@@ -488,19 +735,24 @@ def scored(
         theta, surprise = fit_theta(seen, model_of(kind, DENSE), gain, steps)
         for i, kernel, t, s in zip(places, kernels, theta, surprise.tolist()):
             blur = tried[i][1]
-            choices = sum((blur.family, j) not in FIXED for j in range(1, len(blur[1])))
-            pays = CAUTION * math.log(spread(kernel) + 0.5) + CHOICE * choices
-            guesses[i] = Guess(blur, kind, t, s + pays)
+            guesses[i] = Guess(blur, kind, t, s + handicap(blur, kernel))
     return guesses
 
-# %% ../nbs/11_classical.ipynb #edb56918
+# %% ../nbs/11_classical.ipynb #edb56917
 ANGLES = {('motion', 1), ('turned', 2)}  # parameters that are directions
-FIXED = {('gaussian', 1)}  # and those that stay as they are: taps
 LARGEST_SIZE = dict(gaussian=7.0, turned=7.0, disc=8.0, motion=18.0)  # pixels
 
 
-def moved(c: Candidate, step: float) -> list[Candidate]:
-    "`c` with one parameter changed by 12 % · `step`, a direction by 8° · `step`."
+def moved(
+    c: Candidate,
+    step: float, # 1 is 12 % of a size, 8° of a direction
+) -> list[Candidate]:
+    """A blur with one parameter changed, up and down.
+
+    >>> moves = moved(Candidate('motion', (9.0, 30.0)), step=1.0)
+    >>> [(round(length, 2), angle) for length, angle in (c.parameters for c in moves)]
+    [(10.15, 30.0), (7.98, 30.0), (9.0, 38.0), (9.0, 22.0)]
+    """
     found, (family, p) = [], c
     for i, value in enumerate(p):
         if (family, i) in FIXED: continue
@@ -511,21 +763,42 @@ def moved(c: Candidate, step: float) -> list[Candidate]:
     return found
 
 
-def surprise_of(guess: Guess) -> float: return guess.surprise
+def surprise_of(guess: Guess) -> float: # nats
+    """By what guesses are ranked.
+
+    >>> surprise_of(Guess(Candidate('none', ()), 0, torch.zeros(10), -15800.0))
+    -15800.0
+    """
+    return guess.surprise
+
+# %% ../nbs/11_classical.ipynb #edb56918
+HOPELESS = 25.0  # nats from the likeliest, beyond which a search is given up
+SPARED = 2  # searches that go on in any case
+FINEST = 1 / 32  # smallest step of the search, see `moved`
+ROUNDS = 20  # of the search, at most
 
 
-HOPELESS, SPARED = 25.0, 2  # nats from the likeliest; guesses that go on in any case
-FINEST, ROUNDS = 1 / 32, 20  # smallest step, and most rounds, of the search
+def refined(
+    guesses: list[Guess],
+    seen: Evidence, # in dense cells
+) -> list[Guess]:
+    """Pattern search from each guess; after two rounds, from the hopeful ones.
 
-
-def refined(guesses: list[Guess], seen: Evidence) -> list[Guess]:
-    "Pattern search from each guess; after two rounds, from the hopeful ones."
+    >>> from skimage.data import astronaut
+    >>> from deblur_vae.camera import convolve, disc
+    >>> grey = torch.from_numpy(astronaut()[None, :128, 160:288, 1] / 255).float()
+    >>> seen = Evidence(*cells_of(DENSE).means(convolve(grey, disc(3.0))))
+    >>> guess, = refined(scored([(0, Candidate('disc', (2.5,)))], seen, 5), seen)
+    >>> round(guess.candidate.parameters[0], 1)
+    3.0
+    """
     guesses, sizes, limit = list(guesses), [1.0] * len(guesses), math.inf
     for turn in range(ROUNDS):
         if turn > 1:
             ranked = sorted(map(surprise_of, guesses))
             limit = max(ranked[0] + HOPELESS, ranked[:SPARED][-1])
-        near = [moved(g.candidate, size) if g.surprise <= limit and size >= FINEST else []
+        near = [moved(g.candidate, size)
+                if g.surprise <= limit and size >= FINEST else []
                 for g, size in zip(guesses, sizes)]
         tried = [(g.kind, c) for g, some in zip(guesses, near) for c in some]
         if not tried: break
@@ -537,8 +810,16 @@ def refined(guesses: list[Guess], seen: Evidence) -> list[Guess]:
     return guesses
 
 # %% ../nbs/11_classical.ipynb #a9f68ef3
+SEARCHED = 8  # guesses that the pattern search starts from, at least
+
+
 def contenders(guesses: list[Guess]) -> list[Guess]:
-    "The likeliest, and the likeliest of each family; numbers of taps are apart."
+    """The likeliest, and the likeliest of each family; numbers of taps are apart.
+
+    >>> guesses = [Guess(c, 0, torch.zeros(10), float(i)) for i, c in enumerate(GRID)]
+    >>> [guess.candidate.family for guess in contenders(guesses)][6:]
+    ['gaussian', 'gaussian', 'turned', 'disc', 'motion']
+    """
     first = {}
     for g in sorted(guesses, key=surprise_of):
         family, p = g.candidate
@@ -549,39 +830,33 @@ def contenders(guesses: list[Guess]) -> list[Guess]:
     first = ranked[:SEARCHED]
     return first + [g for g in best if all(g is not one for one in first)]
 
-# %% ../nbs/11_classical.ipynb #8dcd030a
-SIZES = [math.exp(0.12 * i) for i in range(-4, 5)]  # factors on a blur that came near
-DESERVED = 3.0  # divides differences of surprise
-NEAR = 12.0  # nats from the likeliest
-ALIKE = 0.1  # distance of two kernels, over the size of one, within which they are one
-PLAUSIBLE, AVERAGED = 0.02, 12  # least share, and largest number, of blurs that count
-
-
+# %% ../nbs/11_classical.ipynb #8dcd0309
 def resized(c: Candidate, factor: float) -> Candidate:
-    "A blur of the same shape, `factor` times as wide, up to `LARGEST_SIZE`."
+    """A blur of the same shape, `factor` times as wide, up to `LARGEST_SIZE`.
+
+    >>> resized(Candidate('turned', (2.0, 1.0, 30.0)), 1.5).parameters
+    (3.0, 1.5, 30.0)
+    """
     lengths = 2 if c.family == 'turned' else 1
     most, sizes = LARGEST_SIZE.get(c.family), c.parameters[:lengths]
     p = [min(size * factor, most) for size in sizes]
     return Candidate(c.family, (*p, *c.parameters[lengths:]))
 
 
-def plausible(guesses: list[Guess], seen: Evidence) -> list[tuple[float, Guess]]:
-    "The likeliest blur, then others by probability: each of `guesses` in many sizes."
-    least = min(map(surprise_of, guesses))
-    near = [g for g in guesses if g.surprise < least + NEAR]
-    tried = {(g.kind, resized(g.candidate, factor)): None for g in near for factor in SIZES}
-    found = sorted(scored(list(tried), seen, 5), key=surprise_of)
-    weight = torch.tensor([-g.surprise / DESERVED for g in found], dtype=torch.float64)
-    sizes = torch.tensor([1 if g.candidate.parameters else len(SIZES) for g in found])
-    shares = together(torch.softmax(weight + sizes.log(), 0).tolist(), found)
-    most = sorted(shares, key=shares.get, reverse=True)[:AVERAGED]
-    kept = [0, *(i for i in most if i and shares[i] > PLAUSIBLE * shares[most[0]])]
-    total = sum(shares[i] for i in kept)
-    return [(shares[i] / total, found[i]) for i in kept]
+ALIKE = 0.1  # distance of two kernels, over the size of one, within which they are one
 
 
-def together(shares: list[float], guesses: list[Guess]) -> dict[int, float]:
-    "Shares of the guesses that differ; those of others go to the first one like them."
+def together(
+    shares: list[float], # probabilities
+    guesses: list[Guess],
+) -> dict[int, float]: # by the number of the guess
+    """Shares of the guesses that differ; those of others go to the first one like them.
+
+    >>> discs = [Candidate('disc', (radius,)) for radius in (3.0, 3.01, 4.0)]
+    >>> guesses = [Guess(disc, 0, torch.zeros(10), 0.0) for disc in discs]
+    >>> together([0.5, 0.25, 0.25], guesses)
+    {0: 0.75, 2: 0.25}
+    """
     kernels = [g.candidate.kernel for g in guesses]
     taps = max(max(k.shape) for k in kernels)
     flat = torch.stack([padded(k, taps).flatten() for k in kernels])
@@ -591,49 +866,105 @@ def together(shares: list[float], guesses: list[Guess]) -> dict[int, float]:
         kept[j] = kept.get(j, 0.0) + share
     return kept
 
+# %% ../nbs/11_classical.ipynb #8dcd030a
+SIZES = [math.exp(0.12 * i) for i in range(-4, 5)]  # factors on a blur that came near
+DESERVED = 3.0  # divides differences of surprise
+NEAR = 12.0  # nats from the likeliest, within which a blur came near
+PLAUSIBLE = 0.02  # least probability that counts, as a share of the largest
+AVERAGED = 12  # blurs that count, at most
+
+
+def plausible(
+    guesses: list[Guess],
+    seen: Evidence, # in dense cells
+) -> list[tuple[float, Guess]]: # probabilities, which add up to 1, and blurs
+    """The likeliest blur, then others by probability: each of `guesses` in many sizes.
+
+    >>> noise = torch.randn(64, 48, generator=torch.Generator().manual_seed(0))
+    >>> seen = Evidence(*cells_of(DENSE).means([noise]))
+    >>> plausible(scored([(1, GRID[0])], seen, 5), seen)[0][1].candidate
+    Candidate(family='none', parameters=())
+    """
+    least = min(map(surprise_of, guesses))
+    near = [g for g in guesses if g.surprise < least + NEAR]
+    tried = {(g.kind, resized(g.candidate, factor)): None
+             for g in near for factor in SIZES}
+    found = sorted(scored(list(tried), seen, 5), key=surprise_of)
+    weight = torch.tensor([-g.surprise / DESERVED for g in found], dtype=torch.float64)
+    sizes = torch.tensor([1 if g.candidate.parameters else len(SIZES) for g in found])
+    shares = together(torch.softmax(weight + sizes.log(), 0).tolist(), found)
+    most = sorted(shares, key=shares.get, reverse=True)[:AVERAGED]
+    kept = [0, *(i for i in most if i and shares[i] > PLAUSIBLE * shares[most[0]])]
+    total = sum(shares[i] for i in kept)
+    return [(shares[i] / total, found[i]) for i in kept]
 
 # %% ../nbs/11_classical.ipynb #14993722
-LUMA = torch.tensor([0.299, 0.587, 0.114])
 STEPS_50 = torch.tensor([  # of luminance at quality 50: ITU-T T.81, table K.1
     [16, 11, 10, 16, 24, 40, 51, 61], [12, 12, 14, 19, 26, 58, 60, 55],
     [14, 13, 16, 24, 40, 57, 69, 56], [14, 17, 22, 29, 51, 87, 80, 62],
     [18, 22, 37, 56, 68, 109, 103, 77], [24, 35, 55, 64, 81, 104, 113, 92],
     [49, 64, 78, 87, 103, 121, 120, 101], [72, 92, 95, 98, 112, 100, 103, 99.0]])
-TESTED = [(u, v) for u in range(5) for v in range(5) if 0 < u + v < 5]
-CERTAIN = 0.4  # mean cosine from which a quality is believed
-TOO_MANY = 3.0  # factor on what JPEG may have lost, while the blur is still unknown
 
 
-def jpeg_steps(quality: float) -> Tensor: # [8,8], in levels of 255
-    "What luminance coefficients are multiples of, as libjpeg scales the table."
+def jpeg_steps(
+    quality: float, # 1…100
+) -> Tensor: # [8,8], in levels of 255
+    """What luminance coefficients are multiples of, as libjpeg scales the table.
+
+    >>> jpeg_steps(75)[0]
+    tensor([ 8.,  6.,  5.,  8., 12., 20., 26., 31.])
+    """
     scale = 5000 / quality if quality < 50 else 200 - 2 * quality
     return ((STEPS_50 * scale + 50) / 100).floor().clamp(1, 255)
 
 
 @cache
 def block_cosines() -> Tensor: # [8,8], orthogonal
-    "The cosine transform of 8 numbers as a matrix."
+    """The cosine transform of 8 numbers as a matrix.
+
+    >>> (block_cosines() @ torch.ones(8)).round(decimals=3).abs()
+    tensor([2.8280, 0.0000, 0.0000, 0.0000, 0.0000, 0.0000, 0.0000, 0.0000])
+    """
     i = torch.arange(8.0)
     rows = torch.cos(math.pi * (2 * i + 1) * i[:, None] / 16) / 2
     rows[0] /= 2**0.5
     return rows
 
+# %% ../nbs/11_classical.ipynb #14993723
+LUMA = torch.tensor([0.299, 0.587, 0.114])  # of red, green, blue: ITU-R BT.601
 
-def block_coefficients(x: Tensor) -> Tensor: # [blocks,8,8]
-    "Cosine transforms of up to 4096 blocks of the luminance of `x`, [3,H,W] in [0,1]."
+
+def block_coefficients(
+    x: Tensor, # [3,H,W] in [0,1]
+) -> Tensor: # [blocks,8,8], in levels of 255
+    """Cosine transforms of up to 4096 blocks of the luminance of a picture.
+
+    >>> block_coefficients(torch.zeros(3, 16, 24))[:, 0, 0].round()
+    tensor([-1024., -1024., -1024., -1024., -1024., -1024.])
+    """
     h, w = (n // 8 * 8 for n in x.shape[1:])
     luma = torch.einsum('c,chw->hw', LUMA, x[:, :h, :w]) * 255 - 128
     blocks = luma.view(h // 8, 8, w // 8, 8).transpose(1, 2).reshape(-1, 8, 8)[:4096]
     return block_cosines() @ blocks @ block_cosines().T
 
 # %% ../nbs/11_classical.ipynb #4ff18f00
+TESTED = [(u, v) for u in range(5) for v in range(5) if 0 < u + v < 5]  # coefficients
+CERTAIN = 0.4  # mean cosine from which a quality is believed
+
+
 def jpeg_quality(
     x: Tensor, # [3,H,W] in [0,1]
 ) -> int | None: # 30…96, the first with these steps; None: no JPEG, or moved
     r"""The quality of the JPEG file that `x` was decoded from.
 
     The coefficients c of its blocks are multiples of a step q, so that the mean of
-    $\cos(2\pi c/q)$ is near 1; in any other picture it is near 0."""
+    $\cos(2\pi c/q)$ is near 1; in any other picture it is near 0.
+
+    >>> from deblur_vae.camera import jpeg
+    >>> x = torch.rand(3, 96, 96, generator=torch.Generator().manual_seed(0))
+    >>> jpeg_quality(jpeg(x, 80)), jpeg_quality(x)
+    (80, None)
+    """
     if min(x.shape[1:]) < 8: return None
     u, v = torch.tensor(TESTED).T
     c = block_coefficients(x)[:, u, v]
@@ -647,9 +978,19 @@ def jpeg_quality(
         if found and quality >= found + 4: break
     return found
 
+# %% ../nbs/11_classical.ipynb #4ff18f01
+def lost(
+    quality: int | None, # of JPEG
+    fy: Tensor, # frequencies, cycles a pixel, [H]
+    fx: Tensor, # and along x, [W]
+) -> Tensor: # [H,W]
+    """Power of the grey that JPEG's rounding may have taken or added: 3 times q²/12.
 
-def lost(quality: int | None, fy: Tensor, fx: Tensor) -> Tensor: # [len(fy),len(fx)]
-    "Power of the grey that JPEG's rounding may have taken or added: 3 times q²/12."
+    >>> fy, fx = torch.tensor([0.0]), torch.tensor([0.0, 0.25, 0.5])
+    >>> q = 255 * (lost(75, fy, fx) * 12 / 3).sqrt()  # steps of coefficients 0, 4, 7
+    >>> q.round()
+    tensor([[ 8., 12., 31.]])
+    """
     if quality is None: return torch.zeros(len(fy), len(fx))
     steps, (u, v) = jpeg_steps(quality), ((16 * f.abs()).clamp(max=7) for f in (fy, fx))
     i, j = (place.floor().long().clamp(max=6) for place in (u, v))
@@ -663,8 +1004,9 @@ def lost(quality: int | None, fy: Tensor, fx: Tensor) -> Tensor: # [len(fy),len(
 class Blur:
     """What is known of a picture's blur and noise; `str` says it in a line.
 
-    >>> print(estimate_blur(x))
-    disc of radius 3.1 pixels; noise 0.0011; 812 nats likelier than no blur
+    >>> spectrum = Spectrum(0, torch.tensor([0.0] * 8 + [-4.605, 0.0]))
+    >>> print(Blur('disc', (3.0,), spectrum, likelier=812.0))
+    disc of radius 3.0 pixels; noise 0.0100; 812 nats likelier than no blur
     """
     family: str # a key of `FAMILIES`, or 'kernel'
     parameters: tuple[float, ...] # of the family's function
@@ -685,39 +1027,48 @@ class Blur:
         "Standard deviation of the noise in [0,1], at least that of rounding."
         return max(self.spectrum.noise, LEAST_NOISE)
 
+    @property
+    def in_words(self) -> str:
+        "Family and parameters."
+        match self.family, self.parameters:
+            case 'none', _: return 'no blur'
+            case 'disc', (r, *_): return f'disc of radius {r:.1f} pixels'
+            case 'gaussian', (s,): return f'Gaussian of sigma {s:.2f} pixels'
+            case 'gaussian', (s, k):
+                return f'Gaussian of sigma {s:.2f} pixels, {k} taps'
+            case 'turned', (a, b, t):
+                return f'Gaussian of sigma {a:.2f} by {b:.2f} pixels, at {t % 180:.0f}°'
+            case 'motion', (n, t, *_):
+                return f'shake of {n:.1f} pixels at {t % 180:.0f}°'
+        n, m = self.kernel.shape
+        return f'kernel of {n}×{m} taps, {spread(self.kernel):.1f} pixels wide'
+
     def __str__(self) -> str:
-        parts = [described(self), f'noise {self.noise:.4f}']
+        parts = [self.in_words, f'noise {self.noise:.4f}']
         if self.spectrum.quality: parts[1] += f', JPEG {self.spectrum.quality}'
         if self.family != 'none':
             parts.append(f'{self.likelier:.0f} nats likelier than no blur')
         return '; '.join(parts)
 
-# %% ../nbs/11_classical.ipynb #aab7c84b
-def described(blur: Blur) -> str:
-    "Family and parameters in words."
-    match blur.family, blur.parameters:
-        case 'none', _: return 'no blur'
-        case 'disc', (r, *_): return f'disc of radius {r:.1f} pixels'
-        case 'gaussian', (s,): return f'Gaussian of sigma {s:.2f} pixels'
-        case 'gaussian', (s, k): return f'Gaussian of sigma {s:.2f} pixels, {k} taps'
-        case 'turned', (a, b, t):
-            return f'Gaussian of sigma {a:.2f} by {b:.2f} pixels, at {t % 180:.0f}°'
-        case 'motion', (n, t, *_): return f'shake of {n:.1f} pixels at {t % 180:.0f}°'
-    n, m = blur.kernel.shape
-    return f'kernel of {n}×{m} taps, {spread(blur.kernel):.1f} pixels wide'
-
 # %% ../nbs/11_classical.ipynb #cb3fca15
-FLAT = 1e-4  # deviation of the grey, below which a picture shows nothing
+def checked(
+    x: Tensor, # [3,H,W], floats in [0,1]
+) -> Tensor: # float32, on the CPU
+    """`x` if it is a picture; ValueError otherwise.
 
-
-def checked(x: Tensor) -> Tensor: # float32 [3,H,W], on the CPU
-    "`x` if it is a picture; ValueError otherwise."
+    >>> checked(torch.rand(1, 40, 30))
+    Traceback (most recent call last):
+    ValueError: a picture is [3,H,W] of floats in [0,1], not [1, 40, 30]...
+    """
     if x.ndim != 3 or len(x) != 3 or not x.numel() or not x.is_floating_point():
         raise ValueError(f'a picture is [3,H,W] of floats in [0,1], '
                          f'not {list(x.shape)} of {x.dtype}')
     if not x.isfinite().all():
         raise ValueError('the picture has values that are not finite')
     return x.detach().float().cpu()
+
+# %% ../nbs/11_classical.ipynb #cb3fca16
+TOO_MANY = 3.0  # factor on what JPEG may have lost, while the blur is still unknown
 
 
 def evidence(
@@ -726,7 +1077,12 @@ def evidence(
     quality: int | None, # of `jpeg_quality`
     factor: float = TOO_MANY, # on what JPEG may have lost
 ) -> Evidence:
-    "What the cells see of the grey of `x`."
+    """What the cells see of the grey of a picture.
+
+    >>> seen = evidence(torch.rand(3, 64, 48), ROUGH, quality=75)
+    >>> seen.power.shape, seen.lost.shape
+    (torch.Size([1026]), torch.Size([1026]))
+    """
     cells = cells_of(n)
     floor = factor * cells.of(lost(quality, cells.fy, cells.fx)) if quality else None
     return Evidence(*cells.means(pieces(opponent(x)[0])), floor)
@@ -736,15 +1092,25 @@ def spectrum_of(
     x: Tensor, # [3,H,W]
     kernel: Tensor, # [n,m]
     quality: int | None, # of `jpeg_quality`
-) -> tuple[Spectrum, float]:
-    "The likeliest spectrum of a picture whose kernel is known, and its surprise."
+) -> tuple[Spectrum, float]: # and its surprise, in nats
+    """The likeliest spectrum of a picture whose kernel is known.
+
+    >>> from deblur_vae.camera import none
+    >>> noise = torch.randn(3, 96, 96, generator=torch.Generator().manual_seed(0))
+    >>> spectrum, surprise = spectrum_of(0.05 * noise, none(), None)
+    >>> KINDS[spectrum.kind]
+    'detailed'
+    """
     seen, gain = evidence(x, DENSE, quality, 1.0), gains(cells_of(DENSE), [kernel])
     fits = [(kind, *fit_theta(seen, model_of(kind, DENSE), gain, 8))
             for kind in range(len(KINDS))]
-    kind, theta, surprise = min(fits, key=lambda f: f[2].item())
+    kind, theta, surprise = min(fits, key=lambda fit: fit[2].item())
     return Spectrum(kind, theta[0], quality), surprise.item()
 
 # %% ../nbs/11_classical.ipynb #f2f6c482
+FLAT = 1e-4  # deviation of the grey, below which a picture shows nothing
+
+
 @torch.no_grad()
 def estimate_blur(
     x: Tensor, # [3,H,W] in [0,1], of any size
@@ -755,8 +1121,13 @@ def estimate_blur(
     What else is plausible comes along as `others`, with probabilities.
     Spreads from 0.5 to about 6 pixels. ValueError for what is no picture.
 
-    >>> blur = estimate_blur(x)
-    >>> sharper = deconvolve(x, blur)
+    >>> print(estimate_blur(torch.full((3, 64, 48), 0.5)))  # nothing to see
+    no blur; noise 0.0011
+    >>> from skimage.data import astronaut
+    >>> from deblur_vae.camera import convolve, disc
+    >>> sharp = torch.from_numpy(astronaut()[:256, :256]).permute(2, 0, 1) / 255
+    >>> print(estimate_blur(convolve(sharp, disc(3.0))))  # doctest: +SKIP
+    disc of radius 3.0 pixels; noise 0.0011; 1401 nats likelier than no blur
     """
     x = checked(x)
     quality = jpeg_quality(x)
@@ -775,9 +1146,16 @@ def estimate_blur(
                      for (share, g), theta in zip(likely, thetas))
     return replace(best, others=tuple(others))
 
-# %% ../nbs/11_classical.ipynb #ea5e0445
+# %% ../nbs/11_classical.ipynb #ea5e0444
 class Scene(NamedTuple):
-    "All that is known of a picture before it is filtered."
+    """All that is known of a picture before it is filtered.
+
+    >>> from deblur_vae.camera import disc
+    >>> spectrum = Spectrum(0, torch.tensor([0.0] * 8 + [-4.605, 0.0]))
+    >>> scene = Scene(disc(3.0), spectrum, levels=(0.0, 0.0))
+    >>> scene.power(torch.zeros(4), torch.zeros(5)).shape
+    torch.Size([3, 4, 5])
+    """
     kernel: Tensor # float64 [n,m]
     spectrum: Spectrum
     levels: tuple[float, float] # log power of the colour differences over what is usual
@@ -791,14 +1169,25 @@ class Scene(NamedTuple):
                    for level, ratio in zip(self.levels, CHROMA))
         return torch.stack([grey, *colours]).exp()
 
-
+# %% ../nbs/11_classical.ipynb #ea5e0445
 def colour_level(
     seen: Evidence, # of a colour difference, in rough cells
     spectrum: Spectrum,
     gain: Tensor, # of the blur, [C]
     usual: Tensor, # one of `CHROMA`
 ) -> float:
-    "Log power of a colour difference over what is usual, by Fisher scoring."
+    """Log power of a colour difference over what is usual, by Fisher scoring.
+
+    >>> spectrum = Spectrum(0, torch.tensor([0.0] * 8 + [-8.0, 0.0]))
+    >>> rng = torch.Generator().manual_seed(0)
+    >>> colour = 0.01 * torch.randn(96, 96, generator=rng)
+    >>> power, count = cells_of(ROUGH).means([colour])
+    >>> all_of_it = torch.ones(len(power))
+    >>> once, twice = (colour_level(Evidence(factor**2 * power, count), spectrum,
+    ...                             all_of_it, CHROMA[0]) for factor in (1, 2))
+    >>> round(twice - once, 1)  # log 4: twice the deviation, four times the power
+    1.4
+    """
     model, cells = model_of(spectrum.kind, ROUGH), cells_of(ROUGH)
     log = spectrum.theta[:-2] @ model.basis + model.level
     expected = (log + interpolate(cells.log_r, NODES, usual)).exp() * gain
@@ -818,7 +1207,14 @@ def scene_of(
     x: Tensor, # [3,H,W] in [0,1]
     blur: Blur, # of `estimate_blur` or `known_blur`
 ) -> Scene:
-    "What `filtered` has to know of `x`."
+    """What `filtered` has to know of a picture.
+
+    >>> from deblur_vae.camera import disc
+    >>> x = torch.rand(3, 64, 48, generator=torch.Generator().manual_seed(0))
+    >>> scene = scene_of(x, known_blur(x, disc(3.0)))
+    >>> scene.kernel.shape, scene.others
+    (torch.Size([9, 9]), ())
+    """
     colours, cells = opponent(checked(x))[1:], cells_of(ROUGH)
     seen = [Evidence(*cells.means(pieces(colour))) for colour in colours]
     scenes = []
@@ -829,11 +1225,21 @@ def scene_of(
         scenes.append(Scene(one.kernel, one.spectrum, tuple(levels), one.share))
     return scenes[0]._replace(others=tuple(scenes[1:]))
 
-
-def noises(scene: Scene, fy: Tensor, fx: Tensor, blurred: Tensor) -> Tensor: # [3,…]
+# %% ../nbs/11_classical.ipynb #d7a68424
+def noises(
+    scene: Scene,
+    fy: Tensor, # frequencies, cycles a pixel, [H]
+    fx: Tensor, # and along x, [W]
+    blurred: Tensor, # power to expect of the blurred scene, [3,H,W]
+) -> Tensor: # [3,H,W]
     """Power of all that is not the blurred scene: noise, rounding, what JPEG has lost.
 
-    `blurred`, [3,len(fy),len(fx)], is the power to expect of the blurred scene."""
+    >>> from deblur_vae.camera import disc
+    >>> spectrum = Spectrum(0, torch.tensor([0.0] * 8 + [-4.605, 0.0]), quality=75)
+    >>> scene, f = Scene(disc(3.0), spectrum, (0.0, 0.0)), torch.tensor([0.25])
+    >>> noises(scene, f, f, torch.ones(3, 1, 1)).sqrt().flatten()
+    tensor([0.0674, 0.1159, 0.1159])
+    """
     noise = noise_power(scene.spectrum, fy, fx).expand(3, -1, -1)
     if scene.spectrum.quality is None: return noise
     coarser = torch.tensor([1.0, 3.0, 3.0])[:, None, None]  # colours have larger steps
@@ -841,9 +1247,18 @@ def noises(scene: Scene, fy: Tensor, fx: Tensor, blurred: Tensor) -> Tensor: # [
     return noise + torch.minimum(blurred, at_most)
 
 # %% ../nbs/11_classical.ipynb #3cfe8dce
-def axis_powers(scene: Scene, frame: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Spectra down, [3,height], and across, [3,width], in float64: their product stands
-    for that of the blurred scene."""
+def axis_powers(
+    scene: Scene,
+    frame: tuple[int, int], # height and width
+) -> tuple[Tensor, Tensor]: # down, [3,height], and across, [3,width], float64
+    """Spectra along the axes, whose product stands for that of the blurred scene.
+
+    >>> from deblur_vae.camera import gaussian
+    >>> spectrum = Spectrum(0, torch.tensor([0.0] * 8 + [-4.605, 0.0]))
+    >>> down, across = axis_powers(Scene(gaussian(2.0), spectrum, (0.0, 0.0)), (30, 40))
+    >>> down.shape, across.shape
+    (torch.Size([3, 30]), torch.Size([3, 40]))
+    """
     f = torch.linspace(0, 0.5, 129)
     log = scene.power(f, f).log()
     half, powers = log.mean((1, 2))[:, None] / 2, []
@@ -855,9 +1270,17 @@ def axis_powers(scene: Scene, frame: tuple[int, int]) -> tuple[Tensor, Tensor]:
     return tuple(powers)
 
 # %% ../nbs/11_classical.ipynb #f07e8886
-def geometric_powers(power: Tensor, frame: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Spectra down, [height], and across, [width], float64, whose product is closest in
-    logarithm to the `power` of what is seen, [height,width//2+1]."""
+def geometric_powers(
+    power: Tensor, # of what is seen, [height,width//2+1]
+    frame: tuple[int, int], # height and width
+) -> tuple[Tensor, Tensor]: # down, [height], and across, [width], float64
+    """Spectra along the axes, whose product is closest in logarithm to `power`.
+
+    >>> lines = torch.tensor([4.0, 2.0, 1.0, 2.0]), torch.tensor([9.0, 3.0, 1.0])
+    >>> down, across = geometric_powers(torch.outer(*lines), (4, 4))
+    >>> torch.outer(down, across)[0]
+    tensor([36.0000, 12.0000,  4.0000, 12.0000], dtype=torch.float64)
+    """
     width, log = frame[1], power.double().log()
     twice = torch.full(log.shape[1:], 2.0, dtype=torch.float64)  # f and −f
     twice[0] = 1
@@ -868,11 +1291,18 @@ def geometric_powers(power: Tensor, frame: tuple[int, int]) -> tuple[Tensor, Ten
     return (down - down.mean() / 2).exp(), (across - down.mean() / 2).exp()
 
 # %% ../nbs/11_classical.ipynb #7f328766
-def toeplitz_eigh(t: Tensor) -> tuple[Tensor, Tensor]: # values [n], vectors [n,n]
+def toeplitz_eigh(
+    t: Tensor, # symmetric Toeplitz matrix, [n,n]
+) -> tuple[Tensor, Tensor]: # values [n], vectors [n,n]
     """Eigenvalues and vectors of a symmetric Toeplitz matrix, faster than `eigh`.
 
     Turned upside down and left to right it is the same. So its eigenvectors are even or
-    odd, and matrices of half the size have them."""
+    odd, and matrices of half the size have them.
+
+    >>> values, vectors = toeplitz_eigh(torch.tensor([[2.0, 1.0], [1.0, 2.0]]))
+    >>> values
+    tensor([3., 1.])
+    """
     n, half = len(t), len(t) // 2
     top, turned = t[:half, :half], t[:half, n - half:].flip(1)
     even = top + turned
@@ -889,7 +1319,12 @@ def toeplitz_eigh(t: Tensor) -> tuple[Tensor, Tensor]: # values [n], vectors [n,
 # %% ../nbs/11_classical.ipynb #7f328700
 class Axis:
     """Covariance K along one axis of the frame. Its first `size` places are seen (s),
-    the others are margin (o); K_ss = QΛQᵀ."""
+    the others are margin (o); K_ss = QΛQᵀ.
+
+    >>> axis = Axis(torch.tensor([4.0, 2.0, 1.0, 2.0]), size=3).kept(1.5)
+    >>> axis.values
+    tensor([3.4430, 2.0000], dtype=torch.float64)
+    """
     def __init__(
         self,
         power: Tensor, # [n], of which K is the transform
@@ -917,7 +1352,14 @@ class Axis:
 class SeparableField:
     """One colour of a blurred scene as if its covariance were K_y ⊗ K_x, plus noise.
 
-    A margin is two blocks: below the picture, as wide as the frame, and beside it."""
+    A margin is two blocks: below the picture, as wide as the frame, and beside it.
+
+    >>> axis = Axis(torch.tensor([4.0, 2.0, 1.0, 2.0]), size=3)
+    >>> field = SeparableField(axis, axis, noise=0.01)
+    >>> below, beside = field.mean(field.weights(torch.ones(3, 3).double()))
+    >>> below.shape, beside.shape
+    (torch.Size([1, 4]), torch.Size([3, 1]))
+    """
     def __init__(
         self,
         down: Axis,
@@ -954,7 +1396,17 @@ class SeparableField:
 class Extension:
     """Extends one colour of a picture beyond its border, as often as wanted.
 
-    The picture, [h,w], lies in the corner of a periodic frame; the rest is margin."""
+    The picture, [h,w], lies in the corner of a periodic frame; the rest is margin.
+    Its mean solves P_oo z_o = −P_os y, by conjugate gradients from the answer of a
+    separable field, preconditioned by one.
+
+    >>> line = torch.tensor([4.0, 2.0, 1.0, 2.0], dtype=torch.float64)
+    >>> power = torch.outer(line, line[:3]) + 0.01
+    >>> axis = Axis(line, size=3)
+    >>> extension = Extension(SeparableField(axis, axis, noise=0.01), power)
+    >>> extension(torch.eye(3, dtype=torch.float64), steps=8).shape
+    torch.Size([4, 4])
+    """
     def __init__(
         self,
         field: SeparableField, # the start
@@ -988,62 +1440,74 @@ class Extension:
         u = torch.fft.irfft2(torch.fft.rfft2(z).mul_(self.precision), s=self.frame)
         return self.flat(u[self.h:], u[:self.h, self.w:])
 
-    def __call__(self, y: Tensor, steps: int, enough: float = 0.0) -> Tensor:
-        """`y`, [h,w], in a frame with its margin's mean; 0 steps: the separable field's.
-        Ends early when `enough` nats are left to gain for each pixel of the margin."""
-        return conjugate_gradients(self, y, steps, enough)
+    def preconditioned(self, v: Tensor) -> Tensor: # vector → vector
+        "The guide's conditional covariance of the margin times one."
+        return self.flat(*self.guide.covariance(*self.blocks(v)))
 
-# %% ../nbs/11_classical.ipynb #3d63c62b
-def conjugate_gradients(
-    e: Extension,
-    y: Tensor, # [h,w]
-    steps: int, # at most
-    enough: float, # nats for each pixel of the margin
-) -> Tensor: # [height,width]
-    "P_oo z_o = −P_os y, from a separable field's answer and preconditioned by one."
-    z = start_of(e, y)
-    if not steps: return e.framed(y, z)
-    residual = -e.weighed(e.framed(y, z))
-    step = direction = e.flat(*e.guide.covariance(*e.blocks(residual)))
-    size = residual @ step
-    for _ in range(steps):
-        if size < 2 * enough * len(z): break
-        pushed = e.weighed(e.framed(0.0, direction))
-        length = size / (direction @ pushed).clamp(min=1e-30)
-        z, residual = z + length * direction, residual - length * pushed
-        step, before = e.flat(*e.guide.covariance(*e.blocks(residual))), size
+    def energy(self, y: Tensor, v: Tensor) -> Tensor:
+        "zᵀP z of the picture with a margin: the smaller, the likelier."
+        waves = torch.fft.rfft2(self.framed(y, v))
+        return ((waves.real.square() + waves.imag.square()) * self.precision).sum()
+
+    def start(self, y: Tensor) -> Tensor: # vector
+        "The margin that the field expects, or the guide: the likelier one."
+        fields = [self.field] if self.guide is self.field else [self.field, self.guide]
+        margins = [self.flat(*field.mean(field.weights(y))) for field in fields]
+        if len(margins) == 1: return margins[0]
+        return min(margins, key=lambda margin: self.energy(y, margin))
+
+    def __call__(
+        self,
+        y: Tensor, # [h,w]
+        steps: int, # of conjugate gradients, at most; 0: the separable field's answer
+        enough: float = 0.0, # nats to gain for each pixel of the margin, to end early
+    ) -> Tensor: # [height,width]
+        "The picture in a frame with its margin's mean."
+        z = self.start(y)
+        if not steps: return self.framed(y, z)
+        residual = -self.weighed(self.framed(y, z))
+        step = direction = self.preconditioned(residual)
         size = residual @ step
-        direction = step + size / before.clamp(min=1e-30) * direction
-    return e.framed(y, z)
-
-
-def start_of(e: Extension, y: Tensor) -> Tensor: # a margin, flat
-    "The answer of the field or of the guide: the likelier one, of the smaller zᵀP z."
-    fields = [e.field] if e.guide is e.field else [e.field, e.guide]
-    answers = [e.flat(*field.mean(field.weights(y))) for field in fields]
-    if len(answers) == 1: return answers[0]
-
-    def energy(v: Tensor) -> Tensor:
-        waves = torch.fft.rfft2(e.framed(y, v))
-        return ((waves.real.square() + waves.imag.square()) * e.precision).sum()
-
-    return min(answers, key=energy)
+        for _ in range(steps):
+            if size < 2 * enough * len(z): break
+            pushed = self.weighed(self.framed(0.0, direction))
+            length = size / (direction @ pushed).clamp(min=1e-30)
+            z, residual = z + length * direction, residual - length * pushed
+            step, before = self.preconditioned(residual), size
+            size = residual @ step
+            direction = step + size / before.clamp(min=1e-30) * direction
+        return self.framed(y, z)
 
 # %% ../nbs/11_classical.ipynb #d237d9b7
 MARGIN = 32  # pixels
-FAINT = 0.03  # of the noise: eigenvectors that never count for more are left out
-STEPS = 32  # of conjugate gradients, at most
-ENOUGH = 0.002  # nats for each pixel of the margin, at which they end
 
 
-def frame_of(height: int, width: int, kernel: Tensor) -> tuple[int, int]:
-    "Sides of the periodic frame around a picture."
+def frame_of(
+    height: int, # of the picture, pixels
+    width: int,
+    kernel: Tensor, # [n,m]
+) -> tuple[int, int]:
+    """Sides of the periodic frame around a picture.
+
+    >>> frame_of(218, 178, torch.ones(9, 9))
+    (288, 242)
+    """
     return tuple(next_fast_len(n + 2 * max(MARGIN, k // 2))
                  for n, k in zip((height, width), kernel.shape))
 
 # %% ../nbs/11_classical.ipynb #28cc1009
-def expected(scene: Scene, frame: tuple[int, int]) -> tuple[Tensor, ...]:
-    "Of a frame: gain H, [height,width//2+1]; power S, |H|²S and N, [3,…] each."
+def expected(
+    scene: Scene,
+    frame: tuple[int, int], # height and width
+) -> tuple[Tensor, Tensor, Tensor, Tensor]: # [height,width//2+1]; [3,…] the others
+    """Of a frame: gain H, power S of the scene, |H|²S of the blurred scene, and N.
+
+    >>> from deblur_vae.camera import disc
+    >>> spectrum = Spectrum(0, torch.tensor([0.0] * 8 + [-4.605, 0.0]))
+    >>> gain, *powers = expected(Scene(disc(3.0), spectrum, (0.0, 0.0)), (40, 30))
+    >>> gain.shape, [power.shape for power in powers][0]
+    (torch.Size([40, 16]), torch.Size([3, 40, 16]))
+    """
     axes = torch.fft.fftfreq(frame[0]), torch.fft.rfftfreq(frame[1])
     gain = transfer(scene.kernel, *frame).to(torch.complex64)
     power = scene.power(*axes)
@@ -1051,13 +1515,37 @@ def expected(scene: Scene, frame: tuple[int, int]) -> tuple[Tensor, ...]:
     return gain, power, blurred, noises(scene, *axes, blurred)
 
 
-def wiener(gain, power, blurred, noise, doubt: float) -> Tensor:
-    r"$\bar H S/(|H|^2 S + d^2 N)$."
+def wiener(
+    gain: Tensor, # H, complex [H,W]
+    power: Tensor, # S, [3,H,W]
+    blurred: Tensor, # |H|²S, [3,H,W]
+    noise: Tensor, # N, [3,H,W]
+    doubt: float, # d, factor on the noise
+) -> Tensor: # complex [3,H,W]
+    r"""Wiener's filter, $\bar H S/(|H|^2 S + d^2 N)$.
+
+    >>> half, one = torch.full((1, 1), 0.5 + 0j), torch.ones(3, 1, 1)
+    >>> wiener(half, one, 0.25 * one, 0.0 * one, 1.0)[0]  # without noise, a division
+    tensor([[2.+0.j]])
+    """
     return gain.conj() * (power / (blurred.clamp(min=1e-20) + doubt**2 * noise))
 
 # %% ../nbs/11_classical.ipynb #a9b59a1f
+FAINT = 0.03  # of the noise: eigenvectors that never count for more are left out
+STEPS = 32  # of conjugate gradients, at most
+ENOUGH = 0.002  # nats for each pixel of the margin, at which they end
+
+
 class Restorer:
-    "Extension and filter for pictures of one size that share a `Scene`."
+    """Extension and filter for pictures of one size that share a `Scene`.
+
+    >>> from deblur_vae.camera import disc
+    >>> spectrum = Spectrum(0, torch.tensor([0.0] * 8 + [-4.605, 0.0]))
+    >>> restorer = Restorer((40, 30), Scene(disc(3.0), spectrum, (0.0, 0.0)))
+    >>> z = restorer.extend(torch.zeros(3, 40, 30))
+    >>> z.shape, restorer.filter(z, [1.0])[0].shape
+    (torch.Size([3, 105, 96]), torch.Size([3, 105, 96]))
+    """
     def __init__(
         self,
         size: tuple[int, int], # height and width
@@ -1071,7 +1559,19 @@ class Restorer:
     @cached_property
     def extensions(self) -> list[Extension]:
         "One for each colour, made when they are needed first."
-        return extensions_of(self)
+        power, spectrum = self.blurred + self.noise, self.scene.spectrum
+        noise = max(spectrum.noise, LEAST_NOISE)**2
+        if spectrum.quality:
+            noise += lost(spectrum.quality, *torch.full((2, 1), 0.1)).item()
+
+        def field(powers: tuple[Tensor, Tensor]) -> SeparableField:
+            axes = (Axis(power, n, torch.float32)
+                    for power, n in zip(powers, self.size))
+            return SeparableField(*axes, noise, FAINT)
+
+        fields = [field(powers) for powers in zip(*axis_powers(self.scene, self.frame))]
+        guides = [self.guided and field(geometric_powers(p, self.frame)) for p in power]
+        return [Extension(*one) for one in zip(fields, power, guides)]
 
     def extend(
         self,
@@ -1079,7 +1579,7 @@ class Restorer:
         steps: int = STEPS, # see `Extension`
         enough: float = ENOUGH,
     ) -> Tensor: # [3,height,width]
-        """The picture in the corner of its frame, with what the margin is likely to hold.
+        """The picture in the corner of its frame, and the likely content of the margin.
 
         What needs no guide converges at once: there a quarter is enough."""
         if not self.guided: enough /= 4
@@ -1087,7 +1587,7 @@ class Restorer:
                             for extension, colour in zip(self.extensions, y)])
 
     def filter(self, z: Tensor, doubts: Sequence) -> list[Tensor]: # of frames
-        "For each of `doubts`, or key of `filters`: the mean frame, over all plausible blurs."
+        "For each of `doubts`, keys of `filters`: the mean frame over plausible blurs."
         seen = torch.fft.rfft2(z)
         for doubt in set(doubts) - set(self.filters):
             filters = (one.share * wiener(*expected(one, self.frame), doubt)
@@ -1095,35 +1595,25 @@ class Restorer:
             self.filters[doubt] = sum(filters)
         return [torch.fft.irfft2(seen * self.filters[d], s=self.frame) for d in doubts]
 
-
-# %% ../nbs/11_classical.ipynb #ff432b46
-def extensions_of(restorer: Restorer) -> list[Extension]:
-    "An `Extension` for each colour of a picture."
-    scene, size, frame = restorer.scene, restorer.size, restorer.frame
-    power, spectrum = restorer.blurred + restorer.noise, scene.spectrum
-    noise = max(spectrum.noise, LEAST_NOISE)**2
-    if spectrum.quality:
-        noise += lost(spectrum.quality, *torch.full((2, 1), 0.1)).item()
-
-    def field(powers: tuple[Tensor, Tensor]) -> SeparableField:
-        axes = (Axis(power, n, torch.float32) for power, n in zip(powers, size))
-        return SeparableField(*axes, noise, FAINT)
-
-    fields = [field(powers) for powers in zip(*axis_powers(scene, frame))]
-    guides = [restorer.guided and field(geometric_powers(p, frame)) for p in power]
-    return [Extension(*one) for one in zip(fields, power, guides)]
-
 # %% ../nbs/11_classical.ipynb #75c7e3a4
 @torch.no_grad()
 def filtered(
     x: Tensor, # [3,H,W] in [0,1]
     scene: Scene, # of `scene_of`
     doubts: Sequence[float] = (1.0,), # factors on the noise; above 1, less comes back
-    steps: int = STEPS, # of conjugate gradients, at most; 0: as if covariance were a product
+    steps: int = STEPS, # of conjugate gradients, at most; 0: covariance as a product
     keep: int = 0, # pixels around the picture that are returned too, up to `MARGIN`
     guided: bool = False, # see `Restorer`
 ) -> list[Tensor]: # [3,H+2·keep,W+2·keep] each, not clipped, on the CPU
-    "The picture, extended, and a filtered one for each of `doubts`."
+    """The picture, extended, and a filtered one for each of `doubts`.
+
+    >>> from deblur_vae.camera import disc
+    >>> x = torch.rand(3, 40, 30, generator=torch.Generator().manual_seed(0))
+    >>> spectrum = Spectrum(0, torch.tensor([0.0] * 8 + [-4.605, 0.0]))
+    >>> scene = Scene(disc(3.0), spectrum, (0.0, 0.0))
+    >>> [list(one.shape) for one in filtered(x, scene, doubts=(1.0, 2.0), keep=5)]
+    [[3, 50, 40], [3, 50, 40], [3, 50, 40]]
+    """
     y = opponent(checked(x))
     mean, (h, w) = y.mean((1, 2), keepdim=True), y.shape[1:]
     restorer = Restorer((h, w), scene, guided)
@@ -1147,7 +1637,13 @@ def deconvolve(
     The time grows with the cube of the longer side: cut a large picture into tiles, or
     leave it to `enhance`.
 
-    >>> sharper = deconvolve(x, estimate_blur(x))
+    >>> from skimage.data import astronaut
+    >>> from deblur_vae.camera import convolve, disc
+    >>> sharp = torch.from_numpy(astronaut()[:96, 160:256]).permute(2, 0, 1) / 255
+    >>> x = convolve(sharp, disc(3.0))
+    >>> better = deconvolve(x, known_blur(x, disc(3.0)))
+    >>> [f'{255 * (y - sharp).abs().mean():.1f}' for y in (x, better)]  # levels off
+    ['8.6', '2.9']
     """
     guided = not is_product(blur.kernel)
     sharper = filtered(x, scene_of(x, blur), (doubt,), steps, guided=guided)[1]
@@ -1155,12 +1651,16 @@ def deconvolve(
 
 
 def is_product(kernel: Tensor) -> bool:
-    "Is a kernel the product of a column and a row, as Gaussians are?"
+    """Is a kernel the product of a column and a row, as Gaussians are?
+
+    >>> from deblur_vae.camera import disc, gaussian
+    >>> is_product(gaussian(2.0)), is_product(disc(3.0))
+    (True, False)
+    """
     values = torch.linalg.svdvals(kernel)
     return bool((values[1:] < 1e-6 * values[0]).all())
 
 # %% ../nbs/11_classical.ipynb #89add9ad
-LARGEST = 99  # taps of a kernel that the user gives
 FORMS = {  # how many numbers stand before an angle, is there one, and an example
     'none': ((0,), False, 'none'),
     'gaussian': ((1, 2), False, 'gaussian:2.0 or gaussian:2.0,9'),
@@ -1169,8 +1669,14 @@ FORMS = {  # how many numbers stand before an angle, is there one, and an exampl
     'turned': ((2,), True, 'turned:3,1.5@30')}
 
 
-def kernel_of_text(text: str) -> Tensor:
-    "`family:numbers@angle`; ValueError for what is none of `FORMS`."
+def kernel_of_text(
+    text: str, # `family:numbers@angle`, as `FORMS` shows
+) -> Tensor: # float64 [n,m], sum 1
+    """A kernel in words. ValueError for what is none of `FORMS`.
+
+    >>> kernel_of_text('motion:9@30').shape
+    torch.Size([13, 13])
+    """
     family, _, rest = text.partition(':')
     numbers, at, angle = rest.partition('@')
     counts, has_angle, example = FORMS[family]
@@ -1187,12 +1693,44 @@ def kernel_of_text(text: str) -> Tensor:
     try: return FAMILIES[family](*values[:after], *angles, *values[after:])
     except ValueError as e: raise ValueError(f'kernel {text!r}: {e}') from None
 
-
+# %% ../nbs/11_classical.ipynb #89add9ae
 def kernel_picture(path: str | Path) -> np.ndarray: # float [n,m]
-    "The grey of a picture of a kernel, in all of its 8 or 16 bits."
+    """The grey of a picture of a kernel, in all of its 8 or 16 bits.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     Image.fromarray(np.array([[0, 65535]], np.uint16)).save(f'{folder}/a.png')
+    ...     kernel_picture(f'{folder}/a.png').tolist()
+    [[0.0, 65535.0]]
+    """
     grey = read_picture(path).convert('L')
     with Image.open(path) as image:
         return np.asarray(image if image.mode[0] in 'IF' else grey, dtype=float)
+
+
+LARGEST = 99  # taps of a kernel that the user gives
+
+
+def check_kernel(
+    kernel: Tensor, # [n,m]
+    name: str, # for messages
+) -> Tensor: # float64, odd sides, sum 1
+    """A kernel that light can have made; ValueError for another.
+
+    >>> check_kernel(torch.tensor([[1.0, 3.0]]), 'kernel')
+    tensor([[0.2500, 0.7500, 0.0000]])
+    """
+    if kernel.ndim != 2 or not kernel.numel():
+        raise ValueError(f'{name}: it is [n,m] and not empty, not {list(kernel.shape)}')
+    n, m = (side + 1 - side % 2 for side in kernel.shape)
+    if max(n, m) > LARGEST:
+        raise ValueError(f'{name}: {n}×{m} taps are too many, {LARGEST} is the most')
+    if not kernel.isfinite().all(): raise ValueError(f'{name}: not all of it is finite')
+    if kernel.min() < 0: raise ValueError(f'{name}: it has negative entries')
+    if not kernel.any(): raise ValueError(f'{name}: all of it is zero')
+    kernel = F.pad(kernel, (0, m - kernel.shape[1], 0, n - kernel.shape[0]))
+    kernel = kernel / kernel.max()  # the sum of huge numbers may not be finite
+    return kernel / kernel.sum()
 
 # %% ../nbs/11_classical.ipynb #c65a0fb7
 def parse_kernel(
@@ -1205,8 +1743,8 @@ def parse_kernel(
     `turned:3,1.5@30` or `none`. An even side gets zeros at its end.
     ValueError, in one line, for what is no kernel.
 
-    >>> parse_kernel('disc:3').shape
-    torch.Size([9, 9])
+    >>> parse_kernel('disc:3').shape, parse_kernel(np.ones((4, 6))).shape
+    (torch.Size([9, 9]), torch.Size([5, 7]))
     """
     name = f'kernel {str(what)!r}' if isinstance(what, str | Path) else 'kernel'
     if isinstance(what, str) and what.partition(':')[0] in FORMS:
@@ -1220,21 +1758,6 @@ def parse_kernel(
         raise ValueError(f'{name}: not an array of numbers') from None
     return check_kernel(torch.from_numpy(taps), name)
 
-
-def check_kernel(kernel: Tensor, name: str) -> Tensor: # float64 [n,m], sum 1
-    "`kernel` with odd sides; ValueError for one that no light can have made."
-    if kernel.ndim != 2 or not kernel.numel():
-        raise ValueError(f'{name}: it is [n,m] and not empty, not {list(kernel.shape)}')
-    n, m = (side + 1 - side % 2 for side in kernel.shape)
-    if max(n, m) > LARGEST:
-        raise ValueError(f'{name}: {n}×{m} taps are too many, {LARGEST} is the most')
-    if not kernel.isfinite().all(): raise ValueError(f'{name}: not all of it is finite')
-    if kernel.min() < 0: raise ValueError(f'{name}: it has negative entries')
-    if not kernel.any(): raise ValueError(f'{name}: all of it is zero')
-    kernel = F.pad(kernel, (0, m - kernel.shape[1], 0, n - kernel.shape[0]))
-    kernel = kernel / kernel.max()  # the sum of huge numbers may not be finite
-    return kernel / kernel.sum()
-
 # %% ../nbs/11_classical.ipynb #6ca33ad0
 @torch.no_grad()
 def known_blur(
@@ -1246,7 +1769,14 @@ def known_blur(
     `likelier` compares the evidence with that of no blur: far below 0, it does not fit.
     ValueError if the kernel is larger than the picture.
 
-    >>> deconvolve(x, known_blur(x, parse_kernel('disc:3')))
+    >>> from skimage.data import astronaut
+    >>> from deblur_vae.camera import convolve
+    >>> sharp = torch.from_numpy(astronaut()[:96, 160:256]).permute(2, 0, 1) / 255
+    >>> kernel = parse_kernel('disc:3')
+    >>> known_blur(convolve(sharp, kernel), kernel).likelier > 100
+    True
+    >>> known_blur(sharp, kernel).likelier < 0
+    True
     """
     x, (n, m), kernel = checked(x), kernel.shape, kernel.double()
     if n > x.shape[1] or m > x.shape[2]:
@@ -1259,31 +1789,69 @@ def known_blur(
 
 # %% ../nbs/11_classical.ipynb #b3a6930b
 PAD = 32  # reflected pixels at each side
-RADIUS, AMOUNT, BALANCE, ITERATIONS = 2.0, 1.0, 0.016, 30
 
 
-def plane_by_plane(call: Callable, pixels: np.ndarray) -> np.ndarray: # uint8 [H,W,3]
-    "`call(plane)` on each colour in [0,1], reflected by `PAD` pixels, and cut again."
+def plane_by_plane(
+    call: Callable[[np.ndarray], np.ndarray], # of one colour, [H,W] in [0,1]
+    pixels: np.ndarray, # uint8 [H,W,3]
+) -> np.ndarray: # uint8 [H,W,3]
+    """A function on each colour, reflected by `PAD` pixels, and cut again.
+
+    >>> grey = np.full((40, 40, 3), 100, np.uint8)
+    >>> plane_by_plane(lambda plane: plane / 2, grey)[0, 0].tolist()
+    [50, 50, 50]
+    """
     h, w, _ = pixels.shape
     planes = np.pad(pixels / 255, ((PAD, PAD), (PAD, PAD), (0, 0)), mode='reflect')
     done = np.stack([call(planes[..., c]) for c in range(3)], -1)
     return (255 * done[PAD:PAD + h, PAD:PAD + w]).round().clip(0, 255).astype(np.uint8)
 
+# %% ../nbs/11_classical.ipynb #b3a6930c
+RADIUS, AMOUNT = 2.0, 1.0  # of the unsharp mask: pixels, and a factor
+BALANCE = 0.016  # of Wiener's filter: weight of the Laplacian
+ITERATIONS = 30  # of Richardson and Lucy
 
-def unsharp(pixels: np.ndarray, kernel: np.ndarray) -> np.ndarray:
-    "The picture plus `AMOUNT` times what a Gaussian of `RADIUS` takes away."
+
+def unsharp(
+    pixels: np.ndarray, # uint8 [H,W,3]
+    kernel: np.ndarray, # is not asked for
+) -> np.ndarray: # uint8 [H,W,3]
+    """The picture plus `AMOUNT` times what a Gaussian of `RADIUS` takes away.
+
+    >>> edge = np.repeat(np.array([100, 150], np.uint8), 20).reshape(1, 40, 1)
+    >>> unsharp(np.tile(edge, (40, 1, 3)), np.ones((1, 1)))[0, 18:22, 0].tolist()
+    [89, 80, 170, 161]
+    """
     from skimage.filters import unsharp_mask
     return plane_by_plane(lambda x: unsharp_mask(x, RADIUS, AMOUNT), pixels)
 
 
-def skimage_wiener(pixels: np.ndarray, kernel: np.ndarray) -> np.ndarray:
-    r"Wiener's filter with a Laplacian L for the spectrum, $\bar H/(|H|^2 + b\,|L|^2)$."
+def skimage_wiener(
+    pixels: np.ndarray, # uint8 [H,W,3]
+    kernel: np.ndarray, # [n,m]
+) -> np.ndarray: # uint8 [H,W,3]
+    r"""Wiener's filter with a Laplacian L for the spectrum.
+
+    $\bar H/(|H|^2 + b\,|L|^2)$, with the `BALANCE` b.
+
+    >>> flat = np.full((40, 40, 3), 77, np.uint8)
+    >>> skimage_wiener(flat, np.ones((3, 3)) / 9)[20, 20].tolist()
+    [77, 77, 77]
+    """
     from skimage.restoration import wiener
     return plane_by_plane(lambda x: wiener(x, kernel, BALANCE), pixels)
 
+# %% ../nbs/11_classical.ipynb #b3a6930d
+def lucy(
+    pixels: np.ndarray, # uint8 [H,W,3]
+    kernel: np.ndarray, # [n,m]
+) -> np.ndarray: # uint8 [H,W,3]
+    """30 rounds of Richardson (1972) and Lucy (1974), for the likeliest photon counts.
 
-def lucy(pixels: np.ndarray, kernel: np.ndarray) -> np.ndarray:
-    "30 rounds of Richardson (1972) and Lucy (1974), for the likeliest photon counts."
+    >>> flat = np.full((40, 40, 3), 77, np.uint8)
+    >>> lucy(flat, np.ones((3, 3)) / 9)[20, 20].tolist()
+    [77, 77, 77]
+    """
     from skimage.restoration import richardson_lucy
     return plane_by_plane(lambda x: richardson_lucy(x, kernel, ITERATIONS), pixels)
 
