@@ -1535,7 +1535,7 @@ FAINT = 0.03  # of the noise: eigenvectors that never count for more are left ou
 STEPS = 32  # of conjugate gradients, at most
 ENOUGH = 0.002  # nats for each pixel of the margin, at which they end
 
-
+# %% ../nbs/11_classical.ipynb #a9b59a20
 class Restorer:
     """Extension and filter for pictures of one size that share a `Scene`.
 

@@ -307,7 +307,7 @@ def mosaic(
                          ).permute(2, 0, 1)
     return x.expand(3, -1, -1).contiguous()
 
-
+# %% ../nbs/13_enhance.ipynb #912d4816
 def blur_of(
     pixels: np.ndarray, # [H,W,1|3]
     kernel: Any = None, # a blur that is known, see `parse_kernel`
@@ -722,7 +722,7 @@ def mixed_with(
     return rounded((before + share * (after.astype(np.float32) - before))
                    / np.float32(limit), before.dtype)
 
-
+# %% ../nbs/13_enhance.ipynb #a45e9ca7
 def enhance(image: Any, *, doubt: bool = False, **options) -> Any:
     """A sharper picture of the same kind: a Pillow image, a numpy array or a tensor, as
     for `map_pixels`; options as for `enhance_pixels`.
