@@ -22,8 +22,8 @@ def names(paths): return [p.stem for p in paths]
 
 
 def part(path) -> int:
-    "Where a chapter stands: the story, real pictures, the workshop (to which 96 to 99 belong), the appendices."
-    return {'0': 0, '1': 1, '2': 2}.get(path.stem[0], 2 if path.stem >= '96' else 3)
+    "Where a chapter stands: the story, real pictures, the workshop, the appendices."
+    return {'0': 0, '1': 1, '2': 2}.get(path.stem[0], 3)
 
 
 def test_site_is_configured_once():
