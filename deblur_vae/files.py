@@ -28,7 +28,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib import colormaps
 from PIL import Image, ImageDraw, ImageFont, JpegImagePlugin, TiffImagePlugin, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 from tqdm.auto import tqdm
@@ -356,6 +355,7 @@ def heat_map(
     doubt: np.ndarray, # of `enhance`, float32 [H,W]
 ) -> np.ndarray: # uint8 [H,W+…,3]
     "How unsure each pixel is, dark for sure, with a scale in levels of 255 at its right side."
+    from matplotlib import colormaps  # only here: most pictures are enhanced without it
     height, _ = doubt.shape
     most = max(2, math.ceil(255 * np.quantile(doubt[::max(1, height // 1000)], 0.995)))
     colours = (255 * colormaps[HEAT](np.arange(256))[:, :3]).round().astype(np.uint8)
