@@ -4,11 +4,12 @@ BIN := .venv/bin
 # Without the environment variable, setuptools prints a page of advice on editable installation.
 PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip --quiet
 
-.PHONY: help demo test lab page notebooks docs bench export clean
+.PHONY: help demo test campaigns lab page notebooks docs bench export clean
 
 help:
 	@echo "make demo       train on drawn portraits for a few minutes and show the result in demo/"
 	@echo "make test       check everything: notebooks, package, documentation"
+	@echo "make campaigns  check at large what make test checks at small sizes: kills, damaged files, chance"
 	@echo "make lab        open the notebooks in JupyterLab"
 	@echo "make page       serve the Enhance page at http://127.0.0.1:8000/ (needs Node.js with npm)"
 	@echo "make notebooks  re-execute all notebooks (under half an hour on two cores)"
@@ -32,7 +33,10 @@ demo: .venv/run
 test: .venv/dev
 	$(BIN)/python tools/check_notebooks.py
 	OMP_NUM_THREADS=1 $(BIN)/nbdev_test --n_workers 2
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
+
+campaigns: .venv/dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -v -m campaign
 
 lab: .venv/dev
 	$(BIN)/jupyter lab --notebook-dir nbs
