@@ -1,8 +1,12 @@
-"""Seconds and memory of `enhance` for a face and 512×512, each by turns with scikit-image's Richardson-Lucy (30 iterations, told the
-kernel), on pictures out of focus with a true border; with --large also for 24 megapixels, without the rival, which would take many minutes.
-`python benchmarks/enhance_speed.py [--rounds 7] [--large]`
+"""Seconds and memory of `enhance` for a face and for 512×512 pixels, by turns with
+scikit-image's Richardson-Lucy (30 iterations, told the kernel), on pictures out of
+focus with a true border.
 
-Memory is the peak of a process of its own that does nothing else."""
+    python benchmarks/enhance_speed.py [--rounds 7] [--large]
+
+With --large also for 24 megapixels, without the rival, which would take many minutes.
+Memory is the peak of a process of its own that does nothing else.
+"""
 import argparse
 import subprocess
 import sys
@@ -21,9 +25,15 @@ from deblur_vae.enhance import enhance
 
 SIZES = {'face': (218, 178), '512×512': (512, 512)}
 LARGE = 4000, 6000
-ALONE = ('import re, sys, time, numpy as np; from deblur_vae.enhance import enhance; picture = np.load(sys.argv[1]); '
-         'start = time.perf_counter(); enhance(picture); seconds = time.perf_counter() - start; '
-         "print(seconds, int(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1]) / 1e6)")  # ru_maxrss knows the parent's
+ALONE = (
+    'import re, sys, time, numpy as np; '
+    'from deblur_vae.enhance import enhance; '
+    'picture = np.load(sys.argv[1]); '
+    'start = time.perf_counter(); '
+    'enhance(picture); '
+    'seconds = time.perf_counter() - start; '
+    "print(seconds, int(re.search(r'VmHWM:\\s+(\\d+)', "  # ru_maxrss knows the parent's
+    "open('/proc/self/status').read())[1]) / 1e6)")
 
 
 def blurred(height: int, width: int) -> np.ndarray: # uint8 [H,W,3]
@@ -32,8 +42,9 @@ def blurred(height: int, width: int) -> np.ndarray: # uint8 [H,W,3]
     while min(photo.shape[0] - height, photo.shape[1] - width) < 32:
         photo = np.vstack([photo, photo[::-1]])
         photo = np.hstack([photo, photo[:, ::-1]])
-    scene = torch.from_numpy(photo[:height + 32, :width + 32].copy()).permute(2, 0, 1) / 255
-    return inner(convolve(scene, disc(3.0)), 16).mul(255).round().byte().permute(1, 2, 0).numpy()
+    scene = torch.from_numpy(photo[:height + 32, :width + 32].copy())
+    seen = inner(convolve(scene.permute(2, 0, 1) / 255, disc(3.0)), 16)
+    return seen.mul(255).round().byte().permute(1, 2, 0).numpy()
 
 
 def lucy(picture: np.ndarray) -> np.ndarray:
@@ -53,22 +64,27 @@ def alone(picture: np.ndarray) -> tuple[float, float]: # seconds, GB
     "`enhance` in a process of its own."
     with tempfile.TemporaryDirectory() as folder:
         np.save(path := Path(folder) / 'picture.npy', picture)
-        done = subprocess.run([sys.executable, '-c', ALONE, str(path)], check=True, capture_output=True, text=True)
+        done = subprocess.run([sys.executable, '-c', ALONE, str(path)], check=True,
+                              capture_output=True, text=True)
     return tuple(map(float, done.stdout.split()))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--rounds', type=int, default=7)
-    parser.add_argument('--large', action='store_true', help='24 megapixels, too: a minute')
+    parser.add_argument('--large', action='store_true',
+                        help='24 megapixels, too: a minute')
     args = parser.parse_args()
     for name, size in SIZES.items():
         picture = blurred(*size)
         enhance(picture), lucy(picture)
-        pairs = [(timed(enhance, picture), timed(lucy, picture)) for _ in range(args.rounds)]
+        pairs = [(timed(enhance, picture), timed(lucy, picture))
+                 for _ in range(args.rounds)]
         ours, theirs = map(median, zip(*pairs))
-        print(f'{name}: enhance {ours:.2f} s, Richardson-Lucy {theirs:.2f} s, ratio {theirs / ours:.1f}; '
-              f'peak {alone(picture)[1]:.2f} GB; {torch.get_num_threads()} threads', flush=True)
+        print(f'{name}: enhance {ours:.2f} s, Richardson-Lucy {theirs:.2f} s, '
+              f'ratio {theirs / ours:.1f}; peak {alone(picture)[1]:.2f} GB; '
+              f'{torch.get_num_threads()} threads', flush=True)
     if args.large:
         seconds, peak = alone(blurred(*LARGE))
         print(f'24 megapixels: enhance {seconds:.1f} s, peak {peak:.2f} GB')
