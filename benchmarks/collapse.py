@@ -24,7 +24,8 @@ from deblur_vae.data import fixed_blur, list_pictures, read_picture, to_8bit
 from deblur_vae.latent import (active_units, decode_at, fit_at_weight, kl_by_dimension,
                                posterior, probe)
 from deblur_vae.model import VAE_UNet, sample_posterior, write_beside
-from deblur_vae.portraits import character, draw_portrait, pose
+from deblur_vae.portraits.character import character
+from deblur_vae.portraits.dataset import draw_portrait, pose
 from deblur_vae.results import psnr
 
 SIZE = 80, 64  # height and width: half of 218 × 178, and less

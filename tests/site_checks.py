@@ -75,7 +75,8 @@ def dead_links(pages: list[Page], root: Path, notebooks: Path) -> list[str]:
             file, _, anchor = address.partition('#')
             base = root if file.startswith('/') else page.path.parent
             target = (base / unquote(file).lstrip('/')).resolve() if file else page.path.resolve()
-            if (root / 'notebooks').resolve() in target.parents: target = notebooks / target.name
+            copies = (root / 'notebooks').resolve()
+            if copies in target.parents: target = notebooks / target.relative_to(copies)
             if not target.exists(): found.append(f'{page.path.name}: {address} leads nowhere')
             elif anchor and target in known and anchor not in known[target]: found.append(f'{page.path.name}: {address} has no such place')
     return found

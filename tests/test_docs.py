@@ -8,9 +8,11 @@ import yaml
 
 from conftest import ROOT
 from deblur_vae.cli import main
+from notebooks import below
 from site_links import page_links
 
-NOTEBOOKS = sorted((ROOT / 'nbs').glob('*.ipynb'))
+NBS = ROOT / 'nbs'
+NOTEBOOKS = below(NBS)
 CHAPTERS = [p for p in NOTEBOOKS if p.stem[:1].isdigit()]
 
 
@@ -23,7 +25,7 @@ def names(paths): return [p.stem for p in paths]
 
 def part(path) -> int:
     "Where a chapter stands: the story, real pictures, the workshop (to which 96 to 99 belong), the appendices."
-    return {'0': 0, '1': 1, '2': 2}.get(path.stem[0], 2 if path.stem >= '96' else 3)
+    return 3 if path.parent != NBS else {'0': 0, '1': 1}.get(path.stem[0], 2)
 
 
 def test_site_is_configured_once():
@@ -35,7 +37,7 @@ def test_site_is_configured_once():
 def test_sidebar_has_every_notebook_in_order():
     contents = yaml.safe_load((ROOT / '_quarto.yml').read_text())['website']['sidebar'][0]['contents']
     listed = [name for item in contents for name in (item['contents'] if isinstance(item, dict) else [item])]
-    assert listed[0] == 'index.ipynb' and listed[1:] == [p.name for p in sorted(CHAPTERS, key=lambda p: (part(p), p.name))]
+    assert listed[0] == 'index.ipynb' and listed[1:] == [p.relative_to(NBS).as_posix() for p in sorted(CHAPTERS, key=lambda p: (part(p), p.name))]
     assert [item['section'] for item in contents[1:]] == ['The story', 'Real pictures', 'The workshop', 'Appendices']
 
 

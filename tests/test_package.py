@@ -13,7 +13,7 @@ for name in ('nbdev', 'fastcore', 'execnb', 'pytest', 'IPython', 'jupyterlab'): 
 sys.path.insert(0, sys.argv[1])
 import pkgutil, importlib, deblur_vae, matplotlib.pyplot as plt
 assert deblur_vae.__file__.startswith(sys.argv[1]), deblur_vae.__file__
-for module in pkgutil.iter_modules(deblur_vae.__path__): importlib.import_module('deblur_vae.' + module.name)
+for module in pkgutil.walk_packages(deblur_vae.__path__, 'deblur_vae.'): importlib.import_module(module.name)
 plt.style.use('deblur_vae.house')
 from deblur_vae.cli import main
 main(['--help'])
@@ -30,7 +30,8 @@ def built(tmp_path_factory):
 def test_contents(built):
     wheel, = built.glob('*.whl')
     names = set(zipfile.ZipFile(wheel).namelist())
-    modules = {f'deblur_vae/{p.name}' for p in (ROOT / 'deblur_vae').iterdir() if p.suffix in ('.py', '.mplstyle')}
+    modules = {str(p.relative_to(ROOT)) for p in (ROOT / 'deblur_vae').rglob('*') if p.suffix in ('.py', '.mplstyle')}
+    assert 'deblur_vae/portraits/brush.py' in modules
     assert modules <= names
     assert not [n for n in names if n.startswith(('nbs', 'tests', 'tools')) or n.endswith('.ipynb')]
     metadata = zipfile.ZipFile(wheel).read(next(n for n in names if n.endswith('METADATA'))).decode()

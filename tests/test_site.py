@@ -12,6 +12,7 @@ import pytest
 import site_checks as checks
 import yaml
 from conftest import ROOT
+from notebooks import below
 from site_api import methods, public
 from site_finish import faults, finish
 from site_pages import MARKER, enhance_page, make_pages
@@ -35,7 +36,7 @@ def root(tmp_path_factory) -> Path:
     (copy / 'bin').mkdir()
     (copy / 'bin' / 'quarto').write_text('#!/bin/sh\n')
     (copy / 'bin' / 'quarto').chmod(0o755)
-    env = os.environ | {'PYTHONPATH': str(ROOT / 'tools'), 'PATH': os.pathsep.join([str(copy / 'bin'), str(Path(sys.executable).parent), os.environ['PATH']])}
+    env = os.environ | {'PYTHONPATH': os.pathsep.join([str(ROOT / 'tools'), str(ROOT)]), 'PATH': os.pathsep.join([str(copy / 'bin'), str(Path(sys.executable).parent), os.environ['PATH']])}
     subprocess.run([Path(sys.executable).parent / 'nbdev_proc_nbs'], cwd=copy, env=env, check=True, capture_output=True)
     make_pages(copy / 'nbs', copy / '_proc')
     return copy / '_proc'
@@ -43,7 +44,7 @@ def root(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope='session')
 def pages(root) -> dict[str, checks.Page]:
-    files = [*root.glob('*.ipynb'), *root.glob('*.qmd'), *root.glob('api/*.qmd')]
+    files = [*below(root), *root.glob('*.qmd'), *below(root / 'api', '*.qmd')]
     return {str(path.relative_to(root).with_suffix('')): checks.Page(path) for path in sorted(files)}
 
 
@@ -124,9 +125,9 @@ def test_home_maps_the_chapters(pages, root):
 
 def test_notebooks_can_be_downloaded(pages, tmp_path):
     for name, page in pages.items():
-        if page.cells: assert f'(notebooks/{name}.ipynb)' in page.markdown, name
+        if page.cells: assert f'({"../" * name.count("/")}notebooks/{name}.ipynb)' in page.markdown, name
     finish(NBS, tmp_path)
-    assert {p.name for p in (tmp_path / 'notebooks').iterdir()} == {p.name for p in NBS.glob('*.ipynb')}
+    assert {p.relative_to(tmp_path / 'notebooks') for p in below(tmp_path / 'notebooks')} == {p.relative_to(NBS) for p in below(NBS)}
 
 
 def test_enhance_page_holds_the_fragment(pages):
@@ -137,8 +138,10 @@ def test_enhance_page_holds_the_fragment(pages):
 
 def test_every_public_name_has_a_place_in_the_api(pages):
     from importlib import import_module
-    for path in (ROOT / 'deblur_vae').glob('[a-z]*.py'):
-        module, places = import_module(f'deblur_vae.{path.stem}'), checks.anchors(pages[f'api/{path.stem}'])
+    for path in below(ROOT / 'deblur_vae', '[a-z]*.py'):
+        name = path.relative_to(ROOT / 'deblur_vae').with_suffix('').as_posix()
+        module = import_module(f'deblur_vae.{name.replace("/", ".")}')
+        places = checks.anchors(pages[f'api/{name}'])
         functions = {name: thing for name, thing in public(module).items() if callable(thing)}
         assert functions.keys() <= places
         assert {f'{name}.{m}' for name, thing in functions.items() if isinstance(thing, type) for m in methods(thing)} <= places

@@ -15,6 +15,7 @@ from execnb.shell import CaptureShell
 from fastcore.foundation import working_directory
 from matplotlib.figure import Figure
 from nbdev.clean import clean_nb
+from notebooks import below
 
 
 def picture_or_curve(fig: Figure, jpeg: bool) -> bytes | str | None:
@@ -53,7 +54,7 @@ def tidy(cell) -> None:
 
 def main(names: list[str]) -> None:
     "Each notebook in a process of its own, with its time."
-    paths = [Path(n).resolve() for n in names] or sorted((Path(__file__).parents[1] / 'nbs').glob('*.ipynb'))
+    paths = [Path(n).resolve() for n in names] or below(Path(__file__).parents[1] / 'nbs')
     if len(paths) == 1: return run_notebook(paths[0])
     for path in paths:
         start = time.time()

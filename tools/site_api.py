@@ -6,6 +6,7 @@ from importlib import import_module
 from pathlib import Path
 
 from nbdev.showdoc import BasicMarkdownRenderer, show_doc
+from notebooks import below
 
 PACKAGE = 'deblur_vae'
 
@@ -13,11 +14,16 @@ PACKAGE = 'deblur_vae'
 def chapters(notebooks: Path) -> dict[str, tuple[str, str, str]]: # module → file of its notebook, title, subtitle
     "The notebooks that export a module, in order; links are taken out of subtitles."
     found = {}
-    for path in sorted(notebooks.glob('*.ipynb')):
+    for path in below(notebooks):
         text = '\n'.join(''.join(cell['source']) for cell in json.loads(path.read_text())['cells'])
-        title, module = re.match(r'# (.*)\n\n> (.*)', text), re.search(r'^#\| default_exp (\w+)', text, re.M)
-        if module: found[module[1]] = (path.name, title[1], re.sub(r'\[(.*?)\]\(.*?\)', r'\1', title[2]))
+        title, module = re.match(r'# (.*)\n\n> (.*)', text), re.search(r'^#\| default_exp ([\w.]+)', text, re.M)
+        if module: found[module[1]] = (path.relative_to(notebooks).as_posix(), title[1], re.sub(r'\[(.*?)\]\(.*?\)', r'\1', title[2]))
     return found
+
+
+def address(module: str) -> str:
+    "Where the page of a module lies below api/: a sub-package is a folder."
+    return f'{module.replace(".", "/")}.qmd'
 
 
 def public(module) -> dict[str, object]:
@@ -49,7 +55,7 @@ def page(name: str, chapter: tuple[str, str, str]) -> str:
     "The page of a module."
     module, (notebook, title, subtitle) = import_module(f'{PACKAGE}.{name}'), chapter
     parts = [f'---\ntitle: {json.dumps(f"{PACKAGE}.{name}")}\ndescription: {json.dumps(subtitle, ensure_ascii=False)}\n---',
-             f'Written, explained and tested in [{title}](../{notebook}).']
+             f'Written, explained and tested in [{title}]({"../" * (name.count(".") + 1)}{notebook}).']
     constants = []
     for symbol, thing in public(module).items():
         if not callable(thing): constants.append(f'`{symbol}`')
@@ -64,8 +70,10 @@ def write_api(notebooks: Path, pages: Path) -> None:
     "The pages, and one that lists them, into `pages`/api."
     folder, known = pages / 'api', chapters(notebooks)
     folder.mkdir(parents=True, exist_ok=True)
-    for name, chapter in known.items(): (folder / f'{name}.qmd').write_text(page(name, chapter))
-    lines = [f'[`{PACKAGE}.{name}`]({name}.qmd)\n: {subtitle} Chapter: [{title}](../{notebook}).'
+    for name, chapter in known.items():
+        (folder / address(name)).parent.mkdir(exist_ok=True)
+        (folder / address(name)).write_text(page(name, chapter))
+    lines = [f'[`{PACKAGE}.{name}`]({address(name)})\n: {subtitle} Chapter: [{title}](../{notebook}).'
              for name, (notebook, title, subtitle) in known.items()]
     (folder / 'index.qmd').write_text(
         '---\ntitle: API\ndescription: One page for each module, from the signatures and docstrings of the package.\n---\n\n'

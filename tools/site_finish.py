@@ -7,6 +7,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
 
+from notebooks import below
+
 ROOT = Path(__file__).resolve().parents[1]
 LOADED = {('script', 'src'), ('img', 'src'), ('source', 'src'), ('iframe', 'src'), ('video', 'src'), ('object', 'data'), ('image', 'href')}
 LOADED_LINKS = {'stylesheet', 'icon', 'preload', 'modulepreload', 'prefetch', 'preconnect', 'dns-prefetch', 'manifest'}
@@ -66,8 +68,10 @@ def faults(site: Path) -> list[str]:
 
 def finish(notebooks: Path, site: Path) -> list[str]:
     "Copies the notebooks into `site`/notebooks; what is wrong then."
-    (site / 'notebooks').mkdir(exist_ok=True)
-    for path in notebooks.glob('*.ipynb'): shutil.copy(path, site / 'notebooks')
+    for path in below(notebooks):
+        target = site / 'notebooks' / path.relative_to(notebooks)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, target)
     return faults(site.resolve())
 
 

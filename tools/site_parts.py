@@ -131,7 +131,7 @@ def assemble() -> None:
         ('vendor', vendor, [lock, repr(VENDORED).encode(), (WEB / 'LICENSES.txt').read_bytes()]),
         ('enhance/model', model,
          [*weights, lock, *code, inspect.getsource(search_tables).encode()]),
-        ('enhance/samples', samples, [(package / 'portraits.py').read_bytes()]),
+        ('enhance/samples', samples, [path.read_bytes() for path in sorted((package / 'portraits').glob('*.py'))]),
     )
     for name, fill, sources in parts:
         made_of = digest(inspect.getsource(fill).encode(), *sources)

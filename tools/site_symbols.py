@@ -4,6 +4,8 @@ import re
 from importlib import import_module
 
 from nbdev.process import Processor
+from site_api import address
+from site_links import name_of, to_root
 
 SKIPPED = re.compile(r'(^```.*?^```\w*$|^#.*?$|!?\[[^\]]*\]\([^)]*\))', re.M | re.S)
 NAME = re.compile(r'`([A-Za-z_]\w+)`')
@@ -13,9 +15,10 @@ def places() -> dict[str, str]:
     "Public functions and classes → their address, of those names that only one module has."
     found = {}
     for module, symbols in import_module('deblur_vae._modidx').d['syms'].items():
+        page = address(module.removeprefix('deblur_vae.'))
         for symbol in symbols:
             name = symbol.removeprefix(f'{module}.')
-            if '.' not in name and name[0] != '_': found.setdefault(name, []).append(f'api/{module.split(".")[-1]}.qmd#{name}')
+            if '.' not in name and name[0] != '_': found.setdefault(name, []).append(f'api/{page}#{name}')
     return {name: addresses[0] for name, addresses in found.items() if len(addresses) == 1}
 
 
@@ -31,6 +34,7 @@ def link_names(text: str, known: dict[str, str]) -> str:
 class Symbols(Processor):
     "Links the first mention of each name on a page."
     def end(self):
-        known = places()
+        root = to_root(name_of(self.nb))
+        known = {name: root + place for name, place in places().items()}
         for cell in self.nb.cells:
             if cell.cell_type == 'markdown': cell.source = link_names(cell.source, known)
