@@ -43,7 +43,7 @@ page: .venv/dev
 notebooks: .venv/dev
 	$(BIN)/python tools/run_notebooks.py
 
-# nbdev processes the notebooks into _proc, our own scripts add what is not a notebook, Quarto renders, the last script checks.
+# 1 what is not committed, 2 notebooks into _proc, 3 the other pages, 4 Quarto, 5 checks.
 docs: .venv/dev
 	@command -v quarto >/dev/null || { echo "Quarto is not installed: get version 1.7.34 from https://quarto.org/docs/download/ and run 'make docs' again"; exit 1; }
 	$(BIN)/python tools/site_parts.py

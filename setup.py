@@ -1,4 +1,4 @@
-"Packaging from `settings.ini`, the one place where names, versions and requirements stand."
+"Packaging from `settings.ini`, the one place of names, versions and requirements."
 from configparser import ConfigParser
 from pathlib import Path
 
