@@ -28,19 +28,32 @@ from .camera import spread
 from .classical import ENOUGH, Blur, Scene, estimate_blur, is_product, known_blur, opponent, parse_kernel, scene_of
 from .data import DataError
 from .model import load_model
-from .restore import RestoreNet, Told, Views, beside, mended, pretrained, scale_of, smooth, without_doubt
+from .restore import (RestoreNet, Told, Views, beside, mended, pretrained,
+                                scale_of, smooth, without_doubt)
 
 # %% ../nbs/13_enhance.ipynb #c436b12d
-LIMITS = {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535, np.dtype(np.float32): 1}  # white
+LIMITS = { # white
+    np.dtype(np.uint8): 255,
+    np.dtype(np.uint16): 65535,
+    np.dtype(np.float32): 1}
 
 
-def to_arrays(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
-    "Pixels [H,W,1|3] and opacity [H,W] or None of a Pillow image, uint8 or uint16. `DataError` for floats and beyond 16 bits."
-    if image.mode == 'F': raise DataError('it holds floating-point numbers: convert it to 8 or 16 bits first')
+def to_arrays(
+    image: Image.Image, # of any mode but floats
+) -> tuple[np.ndarray, np.ndarray | None]: # pixels [H,W,1|3]; opacity [H,W] or None
+    """Pixels and opacity of a Pillow image, uint8 or uint16.
+
+    Raises `DataError` for floats and for numbers beyond 16 bits."""
+    if image.mode == 'F':
+        raise DataError('it holds floating-point numbers: '
+                        'convert it to 8 or 16 bits first')
     if image.mode.startswith('I'):
         grey, clear = np.asarray(image), image.info.get('transparency')
-        if grey.min() < 0 or grey.max() > 65535: raise DataError('its numbers go beyond 16 bits: convert it to 16 bits first')
-        return grey.astype(np.uint16)[..., None], np.uint16(65535) * (grey != clear) if isinstance(clear, int) else None
+        if grey.min() < 0 or grey.max() > 65535:
+            raise DataError('its numbers go beyond 16 bits: '
+                            'convert it to 16 bits first')
+        return (grey.astype(np.uint16)[..., None],
+                np.uint16(65535) * (grey != clear) if isinstance(clear, int) else None)
     mode = 'L' if image.mode in ('1', 'L', 'LA', 'La') else 'RGB'
     if image.has_transparency_data: mode += 'A'
     bands = np.asarray(image if image.mode == mode else image.convert(mode))
@@ -50,33 +63,47 @@ def to_arrays(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
 
 def joined(pixels: np.ndarray, alpha: np.ndarray | None) -> np.ndarray:
     "Pixels with their opacity, if there is one, as the last channel."
-    return pixels if alpha is None else np.concatenate([pixels, alpha[..., None]], axis=2)
+    return (pixels if alpha is None
+            else np.concatenate([pixels, alpha[..., None]], axis=2))
 
 
 def to_image(bands: np.ndarray) -> Image.Image:
     "The Pillow image of an array [H,W,1…4]; of uint16, grey only."
-    return Image.fromarray(np.ascontiguousarray(bands[..., 0] if bands.shape[2] == 1 else bands))
+    return Image.fromarray(
+        np.ascontiguousarray(bands[..., 0] if bands.shape[2] == 1 else bands))
 
 # %% ../nbs/13_enhance.ipynb #b939e4a8
 def as_pixels(
-    image: Image.Image | np.ndarray | Tensor, # array [H,W], [H,W,1|3|4], tensor [1|3,H,W]; uint8, uint16, floats in [0,1]
-) -> tuple[np.ndarray, Callable]: # pixels [H,W,1|3], uint8, uint16 or float32; from such pixels to the kind of `image`
-    "Pixels of a picture in memory, and the way back. Raises `TypeError` or `ValueError`, in one line, for anything else."
+    image: Image.Image | np.ndarray | Tensor, # [H,W], [H,W,1|3|4]; tensors [1|3,H,W]
+) -> tuple[np.ndarray, Callable]: # pixels [H,W,1|3]; from such to the kind of `image`
+    """Pixels of a picture in memory, uint8, uint16 or float32, and the way back.
+
+    Arrays and tensors are uint8, uint16 or floats in [0,1]. Raises `TypeError` or
+    `ValueError`, in one line, for anything else."""
     if isinstance(image, Image.Image): return pillow_pixels(image)
     if isinstance(image, Tensor):
-        if image.ndim != 3 or len(image) not in (1, 3): raise ValueError(f'a tensor {list(image.shape)} is no picture [3,H,W] or [1,H,W]')
+        if image.ndim != 3 or len(image) not in (1, 3):
+            raise ValueError(
+                f'a tensor {list(image.shape)} is no picture [3,H,W] or [1,H,W]')
         array = image.detach().cpu().movedim(0, -1)
-        pixels, back = as_pixels((array.float() if image.is_floating_point() else array).numpy())
-        return pixels, lambda result: torch.from_numpy(back(result)).movedim(-1, 0).contiguous().to(image.device, image.dtype)
+        pixels, back = as_pixels(
+            (array.float() if image.is_floating_point() else array).numpy())
+        return pixels, lambda result: (torch.from_numpy(back(result)).movedim(-1, 0)
+                                       .contiguous().to(image.device, image.dtype))
     if not isinstance(image, np.ndarray):
-        raise TypeError(f'a picture is a Pillow image, a numpy array or a tensor, not {type(image).__name__}')
+        raise TypeError('a picture is a Pillow image, a numpy array or a tensor, '
+                        f'not {type(image).__name__}')
     if image.dtype not in (np.uint8, np.uint16) and image.dtype.kind != 'f':
         raise TypeError(f'{image.dtype}: a picture is uint8, uint16 or float in [0,1]')
-    if image.ndim not in (2, 3) or image.shape[2:] not in ((), (1,), (3,), (4,)) or not image.size:
-        raise ValueError(f'an array {list(image.shape)} is no picture [H,W], [H,W,1], [H,W,3] or [H,W,4]')
+    if (image.ndim not in (2, 3) or image.shape[2:] not in ((), (1,), (3,), (4,))
+            or not image.size):
+        raise ValueError(f'an array {list(image.shape)} is no picture '
+                         '[H,W], [H,W,1], [H,W,3] or [H,W,4]')
     if image.dtype.kind == 'f' and not (image.min() >= 0 and image.max() <= 1):
-        raise ValueError(f'the numbers of a float picture lie in [0,1], not from {image.min():g} to {image.max():g}')
-    pixels = image.reshape(*image.shape[:2], -1)[..., :3].astype(np.float32 if image.dtype.kind == 'f' else image.dtype)
+        raise ValueError('the numbers of a float picture lie in [0,1], '
+                         f'not from {image.min():g} to {image.max():g}')
+    pixels = image.reshape(*image.shape[:2], -1)[..., :3].astype(
+        np.float32 if image.dtype.kind == 'f' else image.dtype)
 
     def back(result: np.ndarray) -> np.ndarray:
         bands = image.copy(order='C')
@@ -85,24 +112,35 @@ def as_pixels(
     return pixels, back
 
 # %% ../nbs/13_enhance.ipynb #f74673ae
-def pillow_pixels(image: Image.Image) -> tuple[np.ndarray, Callable[[np.ndarray], Image.Image]]:
-    "As `as_pixels`; the way back keeps size, mode, opacity and info. Of 2 or up to 256 colours, it leads to grey or RGB."
-    if not all(image.size): raise ValueError(f'a picture of {image.width}×{image.height} has no pixels')
+def pillow_pixels(
+    image: Image.Image,
+) -> tuple[np.ndarray, Callable[[np.ndarray], Image.Image]]:
+    """As `as_pixels`; the way back keeps size, mode, opacity and info.
+
+    Of 2 or up to 256 colours, it leads to grey or RGB."""
+    if not all(image.size):
+        raise ValueError(f'a picture of {image.width}×{image.height} has no pixels')
     pixels, alpha = to_arrays(image)
 
     def back(result: np.ndarray) -> Image.Image:
         if result.dtype == np.uint16: restored = Image.fromarray(result[..., 0])
         else: restored = to_image(joined(result, alpha))
-        changed = image.mode in ('1', 'P', 'PA') or image.mode[:2] == 'I;' or 'transparency' in image.info
-        if not changed and image.mode != restored.mode: restored = restored.convert(image.mode)
-        restored.info = {name: value for name, value in image.info.items() if name != 'transparency'}
+        changed = (image.mode in ('1', 'P', 'PA') or image.mode[:2] == 'I;'
+                   or 'transparency' in image.info)
+        if not changed and image.mode != restored.mode:
+            restored = restored.convert(image.mode)
+        restored.info = {name: value for name, value in image.info.items()
+                         if name != 'transparency'}
         return restored
     return pixels, back
 
 
 def map_pixels(restore: Callable[[np.ndarray], np.ndarray], image: Any) -> Any:
-    "`restore` on the pixels of a picture of any kind, or of each in a batch of tensors [B,1|3,H,W]; the result is of that kind."
-    if isinstance(image, Tensor) and image.ndim == 4 and len(image): return torch.stack([map_pixels(restore, one) for one in image])
+    """`restore` on the pixels of a picture of any kind; the result is of that kind.
+
+    Of a batch of tensors, [B,1|3,H,W], on each."""
+    if isinstance(image, Tensor) and image.ndim == 4 and len(image):
+        return torch.stack([map_pixels(restore, one) for one in image])
     pixels, back = as_pixels(image)
     return back(restore(pixels))
 
@@ -116,11 +154,14 @@ def tile_starts(
     "Where tiles of one size start, spread evenly over an axis."
     if length <= tile: return [0]
     count = -(-(length - overlap) // (tile - overlap))
-    return [i * (length - tile) // (count - 1) // multiple * multiple for i in range(count)]
+    return [i * (length - tile) // (count - 1) // multiple * multiple
+            for i in range(count)]
 
 
 def mirrored(start: int, stop: int, length: int) -> np.ndarray:
-    "Indices of `start … stop - 1` in an axis of `length`, reflected at its ends (the end pixels are not repeated)."
+    """Indices of `start … stop - 1` in an axis of `length`, reflected at its ends.
+
+    The end pixels are not repeated."""
     if length == 1: return np.zeros(stop - start, int)
     index = np.arange(start, stop) % (period := 2 * (length - 1))
     return np.minimum(index, period - index)
@@ -135,23 +176,36 @@ def tile_weights(
     x, width = np.arange(tile) + 0.5, max(overlap / 4, 1e-6)
     cuts = [-np.inf, *((a + tile + b) / 2 for a, b in zip(starts, starts[1:])), np.inf]
     ramp = lambda start, cut: np.clip((start + x - cut) / width + 0.5, 0, 1)
-    return np.array([ramp(s, a) - ramp(s, b) for s, a, b in zip(starts, cuts, cuts[1:])], np.float32)
+    return np.array([ramp(s, a) - ramp(s, b)
+                     for s, a, b in zip(starts, cuts, cuts[1:])], np.float32)
 
 # %% ../nbs/13_enhance.ipynb #c93bf2cb
-def restore_tile(restore: Callable[..., Tensor], pixels: np.ndarray, device: str | torch.device = 'cpu', *place) -> np.ndarray:
-    "`restore` on one tile [h,w,C], from whole numbers to float32; channels after its third stay. Raises `ValueError` for an unusable result."
+def restore_tile(
+    restore: Callable[..., Tensor], # [1,3,h,w] in [0,1] → [1,3+more,h,w]
+    pixels: np.ndarray, # one tile, [h,w,1|3]
+    device: str | torch.device = 'cpu', # where `restore` wants its input
+    *place, # what else `restore` is told
+) -> np.ndarray: # float32 [h,w,1|3+more]
+    """`restore` on one tile, from whole numbers to floats; further channels stay.
+
+    Raises `ValueError` for an unusable result."""
     floats = np.divide(pixels, LIMITS[pixels.dtype], dtype=np.float32)
-    x = torch.from_numpy(floats).permute(2, 0, 1)[None].expand(1, 3, -1, -1).contiguous().to(device)
+    x = (torch.from_numpy(floats).permute(2, 0, 1)[None].expand(1, 3, -1, -1)
+         .contiguous().to(device))
     with torch.no_grad(): y = restore(x, *place)
-    if y.ndim != 4 or y.shape[1] < 3 or y[:, :3].shape != x.shape: raise ValueError(f'restore gave {list(y.shape)} for a tile of {list(x.shape)}: it must keep the shape')
-    if not torch.isfinite(y).all(): raise ValueError('restore gave infinite numbers or NaN: weights or device are faulty')
+    if y.ndim != 4 or y.shape[1] < 3 or y[:, :3].shape != x.shape:
+        raise ValueError(f'restore gave {list(y.shape)} for a tile of {list(x.shape)}: '
+                         'it must keep the shape')
+    if not torch.isfinite(y).all():
+        raise ValueError('restore gave infinite numbers or NaN: '
+                         'weights or device are faulty')
     colours, more = y[0].float().cpu().tensor_split([3])
     if pixels.shape[2] == 1: colours = colours.mean(0, keepdim=True)
     return torch.cat([colours, more]).permute(1, 2, 0).numpy()
 
 
 def rounded(floats: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    "Numbers in [0,1] as `dtype`: cut to the range and, for whole numbers, rounded half up."
+    "Numbers in [0,1] as `dtype`: cut to the range; whole ones rounded, a half upwards."
     floats = floats.clip(0, 1)
     if dtype == np.float32: return floats
     floats *= LIMITS[dtype]
@@ -169,18 +223,24 @@ def bands(
     progress: Callable[[list], Iterable] | None, # wraps the list of tiles
     aware: bool, # see `tiled`
     more: int, # see `tiled`
-) -> Iterator[tuple[slice, np.ndarray]]: # rows, and what they become, float32; downwards and without a gap
-    "The result of `restore` on all tiles, as soon as no later tile adds to it."
+) -> Iterator[tuple[slice, np.ndarray]]: # rows, and what they become, float32
+    """The result of `restore` on all tiles, as soon as no later tile adds to it.
+
+    Rows come downwards and without a gap."""
     height, width, channels = pixels.shape
-    spans = [max(-(-size // multiple) * multiple, -(-32 // multiple) * multiple) for size in (height, width)]
-    (h, w), (ys, xs) = [min(s, tile) for s in spans], [tile_starts(s, tile, overlap, multiple) for s in spans]
+    spans = [max(-(-size // multiple) * multiple, -(-32 // multiple) * multiple)
+             for size in (height, width)]
+    (h, w), (ys, xs) = ([min(s, tile) for s in spans],
+                        [tile_starts(s, tile, overlap, multiple) for s in spans])
     down, across = tile_weights(ys, h, overlap), tile_weights(xs, w, overlap)
-    band, places = np.zeros((h, spans[1], channels + more), np.float32), [(i, j) for i in range(len(ys)) for j in range(len(xs))]
+    band, places = (np.zeros((h, spans[1], channels + more), np.float32),
+                    [(i, j) for i in range(len(ys)) for j in range(len(xs))])
     for i, j in progress(places) if progress else places:
         y, x = ys[i], xs[j]
         piece = pixels[np.ix_(mirrored(y, y + h, height), mirrored(x, x + w, width))]
         place = [i in (0, len(ys) - 1) or j in (0, len(xs) - 1)] if aware else []
-        band[:, x:x + w] += restore_tile(restore, piece, device, *place) * (down[i][:, None] * across[j])[..., None]
+        band[:, x:x + w] += (restore_tile(restore, piece, device, *place)
+                             * (down[i][:, None] * across[j])[..., None])
         if j < len(xs) - 1: continue
         done = (ys + [spans[0]])[i + 1] - y
         yield slice(y, min(y + done, height)), band[:min(done, height - y), :width]
@@ -188,35 +248,45 @@ def bands(
 
 # %% ../nbs/13_enhance.ipynb #cef0fa1f
 def tiled(
-    restore: Callable[[Tensor], Tensor], # [1,3,h,w] in [0,1] → the same shape, or [1,3+more,h,w]
+    restore: Callable[[Tensor], Tensor], # [1,3,h,w] in [0,1] → [1,3+more,h,w]
     pixels: np.ndarray, # [H,W,C], C 1 or 3; uint8, uint16, or float32 in [0,1]
-    tile: int = 512, # side of a tile; rounded up to a multiple of `multiple`, as is `overlap`
-    overlap: int = 64, # of neighbours at least; its outer 3/8 at each side are not used
+    tile: int = 512, # side of a tile, rounded up to a multiple of `multiple`
+    overlap: int = 64, # of neighbours at least, rounded too; its outer 3/8 are not used
     multiple: int = 8, # tiles start at multiples of it, and their sides are multiples
     device: str | torch.device = 'cpu', # where `restore` wants its input
-    progress: Callable[[list], Iterable] | None = None, # wraps the list of tiles, e.g. `tqdm.auto.tqdm`
-    aware: bool = False, # `restore` is also told whether the tile ends where the picture ends
+    progress: Callable[[list], Iterable] | None = None, # wraps the list: `tqdm`
+    aware: bool = False, # `restore` is also told whether the picture ends in the tile
     more: int = 0, # channels that it gives besides the colours
-) -> np.ndarray | tuple[np.ndarray, np.ndarray]: # shape and type of `pixels`; with `more`, also float32 [H,W,more]
-    """`restore` on overlapping, feathered tiles: the same as on the whole picture where `restore` looks no farther than
-    3/8 of `overlap`. Small pictures are reflected up to 32 pixels. Raises `ValueError` for unusable pixels, sizes or results."""
-    if pixels.ndim != 3 or pixels.shape[2] not in (1, 3) or pixels.dtype not in LIMITS or not pixels.size:
-        raise ValueError(f'pixels are {pixels.dtype} {list(pixels.shape)}: they must be uint8, uint16 or float32, [H,W,1] or [H,W,3]')
+) -> np.ndarray | tuple[np.ndarray, np.ndarray]: # like `pixels`; also [H,W,more]
+    """`restore` on overlapping, feathered tiles.
+
+    The same as on the whole picture where `restore` looks no farther than 3/8 of
+    `overlap`. Small pictures are reflected up to 32 pixels. What is `more` is float32.
+    Raises `ValueError` for unusable pixels, sizes or results."""
+    if (pixels.ndim != 3 or pixels.shape[2] not in (1, 3) or pixels.dtype not in LIMITS
+            or not pixels.size):
+        raise ValueError(f'pixels are {pixels.dtype} {list(pixels.shape)}: they must '
+                         'be uint8, uint16 or float32, [H,W,1] or [H,W,3]')
     tile, overlap = (-(-size // multiple) * multiple for size in (tile, overlap))
     if overlap < 0 or tile < max(2 * overlap, 32):
-        raise ValueError(f'tile={tile}, overlap={overlap}: a tile must be at least 32 and twice the overlap')
-    out, rest = np.empty(pixels.shape, pixels.dtype), np.empty((*pixels.shape[:2], more), np.float32)
+        raise ValueError(f'tile={tile}, overlap={overlap}: '
+                         'a tile must be at least 32 and twice the overlap')
+    out, rest = (np.empty(pixels.shape, pixels.dtype),
+                 np.empty((*pixels.shape[:2], more), np.float32))
     source, target, beside, act = pixels, out, rest, restore
     if pixels.shape[1] > pixels.shape[0]:  # bands run along the shorter side
         source, target, beside = (a.swapaxes(0, 1) for a in (pixels, out, rest))
         act = lambda x, *place: restore(x.mT.contiguous(), *place).mT
-    for rows, floats in bands(act, source, tile, overlap, multiple, device, progress, aware, more):
-        target[rows], beside[rows] = rounded(floats[..., :pixels.shape[2]], out.dtype), floats[..., pixels.shape[2]:]
+    for rows, floats in bands(act, source, tile, overlap, multiple, device, progress,
+                              aware, more):
+        target[rows], beside[rows] = (rounded(floats[..., :pixels.shape[2]], out.dtype),
+                                      floats[..., pixels.shape[2]:])
     return (out, rest) if more else out
 
 # %% ../nbs/13_enhance.ipynb #912d4815
-WINDOW = 512
-MILDEST, WIDEST = 0.65, 6.0  # pixels of spread: below, it is not worth it; beyond, there is nothing but noise
+WINDOW = 512  # side of the windows by which a large picture is judged, pixels
+MILDEST = 0.65  # spread of a blur, pixels; below, it is not worth it
+WIDEST = 6.0  # spread of a blur, pixels; beyond, there is nothing but noise
 
 
 def mosaic(
@@ -227,10 +297,14 @@ def mosaic(
     starts = []
     for n in pixels.shape[:2]:
         count = min(most, -(-n // WINDOW))
-        starts.append([i * (n - WINDOW) // max(1, count - 1) // 8 * 8 for i in range(count)])
+        starts.append([i * (n - WINDOW) // max(1, count - 1) // 8 * 8
+                       for i in range(count)])
     if max(pixels.shape[:2]) <= 1.5 * WINDOW: parts = pixels
-    else: parts = np.vstack([np.hstack([pixels[max(0, y):y + WINDOW, max(0, x):x + WINDOW] for x in starts[1]]) for y in starts[0]])
-    x = torch.from_numpy(np.divide(parts, LIMITS[pixels.dtype], dtype=np.float32)).permute(2, 0, 1)
+    else: parts = np.vstack([
+        np.hstack([pixels[max(0, y):y + WINDOW, max(0, x):x + WINDOW]
+                   for x in starts[1]]) for y in starts[0]])
+    x = torch.from_numpy(np.divide(parts, LIMITS[pixels.dtype], dtype=np.float32)
+                         ).permute(2, 0, 1)
     return x.expand(3, -1, -1).contiguous()
 
 
@@ -238,10 +312,12 @@ def blur_of(
     pixels: np.ndarray, # [H,W,1|3]
     kernel: Any = None, # a blur that is known, see `parse_kernel`
 ) -> tuple[Tensor, Blur] | None: # `mosaic` of the picture
-    "Blur of a picture, estimated unless it is known; None if it is too small or too flat to tell."
+    "Blur of a picture, estimated unless it is known; None if it is too small or flat."
     known = None if kernel is None else parse_kernel(kernel)
     if known is not None and any(k > 2 * n for k, n in zip(known.shape, pixels.shape)):
-        raise ValueError(f'the kernel has {known.shape[0]}×{known.shape[1]} pixels, the picture {pixels.shape[0]}×{pixels.shape[1]}: it does not fit')
+        raise ValueError(f'the kernel has {known.shape[0]}×{known.shape[1]} pixels, '
+                         f'the picture {pixels.shape[0]}×{pixels.shape[1]}: '
+                         'it does not fit')
     if min(pixels.shape[:2]) < 16: return None
     x = mosaic(pixels)
     if x.std() < 1e-4: return None
@@ -250,52 +326,69 @@ def blur_of(
 
 def curable(blur: Blur) -> bool:
     "Whether it is worth to undo a blur, or told to be."
-    return blur.family == 'kernel' or blur.family != 'none' and MILDEST < spread(blur.kernel) < WIDEST
-
+    return (blur.family == 'kernel'
+            or blur.family != 'none' and MILDEST < spread(blur.kernel) < WIDEST)
 
 # %% ../nbs/13_enhance.ipynb #50793689
 REACH = 5.0  # standard deviation of the local mean of the surprise, pixels
 
 
 def faded(y: Tensor, frame: tuple[int, int]) -> Tensor: # [3,h,w] → [3,H,W]
-    "A window in the corner of its periodic frame; the margin is its mirror image, faded out."
+    "A window in the corner of its periodic frame; the margin is its mirror, faded out."
     for axis, (size, n) in enumerate(zip(y.shape[1:], frame), 1):
         i = torch.arange(n)
         outside = torch.minimum(i - (size - 1), n - i).clamp(min=0)
-        mirror = torch.where(i < size, i, torch.where(i - size < n - i, 2 * (size - 1) - i, n - i)).clamp(0, size - 1)
-        fade = 0.5 + 0.5 * torch.cos(2 * math.pi * (outside / (n - size)).clamp(max=0.5))
+        mirror = torch.where(
+            i < size, i,
+            torch.where(i - size < n - i, 2 * (size - 1) - i, n - i)).clamp(0, size - 1)
+        fade = 0.5 + 0.5 * torch.cos(
+            2 * math.pi * (outside / (n - size)).clamp(max=0.5))
         y = y.index_select(axis, mirror) * (fade[:, None] if axis == 1 else fade)
     return y
 
 # %% ../nbs/13_enhance.ipynb #34eaeb7b
 class Window(Views):
-    "The filters of chapter 12 for windows of one size, and the band in which the model expects little but noise."
-    def __init__(self, size: tuple[int, int], scene: Scene, sides: Sequence[Scene], guided: bool):
+    """The filters of chapter 12 for windows of one size, and where they surprise.
+
+    In its `band`, the model expects little but noise."""
+    def __init__(
+        self,
+        size: tuple[int, int], # height and width
+        scene: Scene, # see `Views`
+        sides: Sequence[Scene], # see `Views`
+        guided: bool, # see `Restorer`
+    ):
         super().__init__(size, scene, sides, guided)
         fy, fx = torch.fft.fftfreq(self.frame[0]), torch.fft.rfftfreq(self.frame[1])
         total = self.blurred[0] + self.noise[0]
         self.band = (self.noise[0] / total).square()
-        self.local = torch.exp(-2 * (math.pi * REACH)**2 * (fy[:, None].square() + fx.square()))
+        self.local = torch.exp(
+            -2 * (math.pi * REACH)**2 * (fy[:, None].square() + fx.square()))
         rest = total * self.band.square()
-        self.expected = torch.fft.irfft2(torch.complex(rest, torch.zeros_like(rest)), s=self.frame)[0, 0].item()
+        self.expected = torch.fft.irfft2(
+            torch.complex(rest, torch.zeros_like(rest)), s=self.frame)[0, 0].item()
 
     @cached_property
     def deviation(self) -> float:
-        "Of the grey value from the truth as the filter expects it, on average over the picture."
-        left = self.power[0] * self.noise[0] / (self.blurred[0] + self.noise[0]).clamp(min=1e-20)
+        "Of the grey from the truth, as the filter expects it, on average."
+        left = (self.power[0] * self.noise[0]
+                / (self.blurred[0] + self.noise[0]).clamp(min=1e-20))
         return math.sqrt(torch.fft.irfft2(left, s=self.frame)[0, 0].item() / 3)
 
     def surprise(self, z: Tensor) -> Tensor: # [3,H,W] → [H,W]
         "Local power of the grey in that band, relative to what is expected."
-        rest = torch.fft.irfft2(torch.fft.rfft2(z[0]) * self.band, s=self.frame).square()
-        return (torch.fft.irfft2(torch.fft.rfft2(rest) * self.local, s=self.frame) / self.expected).clamp(min=0)
+        rest = torch.fft.irfft2(
+            torch.fft.rfft2(z[0]) * self.band, s=self.frame).square()
+        return (torch.fft.irfft2(torch.fft.rfft2(rest) * self.local, s=self.frame)
+                / self.expected).clamp(min=0)
 
 # %% ../nbs/13_enhance.ipynb #8fab35bc
 KEEP = 8  # pixels beyond the border that the network sees
-EDGE, INSIDE = 0.03, 0.6  # as `ENOUGH`, of tiles with a border of the picture, and without
+EDGE, INSIDE = 0.03, 0.6  # as `ENOUGH`, of tiles where the picture ends, and others
 
 # %% ../nbs/13_enhance.ipynb #d0b7a001
-LEVELS = (-0.539, 0.203, 0.293, 0.132), (-0.204, 0.050, 0.486, 0.118)  # of `expected_error`: log of a factor, and three exponents
+# Of `expected_error`: log of a factor, and three exponents
+LEVELS = (-0.539, 0.203, 0.293, 0.132), (-0.204, 0.050, 0.486, 0.118)
 
 
 def local_level(
@@ -311,8 +404,10 @@ def levels_of(
     change: Tensor, # of the grey value, by the filter, [h,w]
     deviation: float, # of `Window`
 ) -> Tensor: # [3,h,w]
-    "Logarithms of what `expected_error` goes by: the deviation, and the change nearby and around."
-    seen = [torch.full_like(change, deviation), *(local_level(change, reach) for reach in (1, 5))]
+    """Logarithms of what `expected_error` goes by: the deviation, and the change nearby
+    and around."""
+    seen = [torch.full_like(change, deviation),
+            *(local_level(change, reach) for reach in (1, 5))]
     return torch.stack(seen).clamp(min=1e-4).log()
 
 
@@ -320,16 +415,19 @@ def expected_error(
     change: Tensor, # of the grey value, by the filter, [h,w]
     deviation: float, # of `Window`
 ) -> Tensor: # [2,h,w], in units of white
-    """Half the width of a 90 % interval of the grey value's error, filtered and as it was.
+    """Half the width of a 90 % interval of the grey value's error, filtered and as it
+    was.
 
-    A spectrum knows how large errors are on average. A picture is lively in one place and
-    quiet in another, and where more was brought back, more is still missing."""
-    (constants, exponents), seen = torch.tensor(LEVELS).split([1, 3], 1), levels_of(change, deviation)
+    A spectrum knows how large errors are on average. A picture is lively in one place
+    and quiet in another, and where more was brought back, more is still missing."""
+    (constants, exponents), seen = (torch.tensor(LEVELS).split([1, 3], 1),
+                                    levels_of(change, deviation))
     return (torch.einsum('kc,chw->khw', exponents, seen) + constants[..., None]).exp()
 
 # %% ../nbs/13_enhance.ipynb #d0b7a002
 HONEST = { # weights of `circumstances`, by `tools/calibrate_doubt.py`
-    'restore': (-0.297, 0.199, -0.104, 0.213, 0.018, 0.029, 0.009, 0.167, -0.133, -0.224),
+    'restore': (-0.297, 0.199, -0.104, 0.213, 0.018, 0.029, 0.009, 0.167, -0.133,
+                -0.224),
     'classical': (-0.574, 0.345, -0.222, 0.573, -0.039, 0.240, 0.088, 0.154, -0.158,
                   -0.870),
 }
@@ -352,68 +450,94 @@ def factor_of(method: str, blur: Blur) -> float:
 
 # %% ../nbs/13_enhance.ipynb #2f4f744b
 class Sharpener:
-    "Extends, filters and mends windows of one picture whose blur is known or estimated."
+    "Extends, filters and mends windows of a picture whose blur is known or estimated."
     def __init__(
         self,
         x: Tensor, # [3,H,W] in [0,1]
         blur: Blur,
         net: RestoreNet | None = None, # without a network, the filter alone
-        doubt: bool = False, # two more channels: half the width of a 90 % interval of the grey value's error, sharpened and as it was
+        doubt: bool = False, # two more channels: see `expected_error`
     ):
         self.blur, self.net, self.doubt, self.scale = blur, net, doubt, None
         self.guided, scene = not is_product(blur.kernel), scene_of(x, blur)
         sides = beside(x, blur) if net else []
         self.honest = factor_of('restore' if net else 'classical', blur)
-        self.window = lru_cache(maxsize=6)(lambda h, w: Window((h, w), scene, sides, self.guided))
+        self.window = lru_cache(maxsize=6)(
+            lambda h, w: Window((h, w), scene, sides, self.guided))
 
-    def extended(self, x: Tensor, enough: float = ENOUGH) -> tuple[Window, Tensor, Tensor]: # and z [3,H,W], mean [3,1,1]
-        "A window [3,h,w] in its frame, with the mean of what lies beyond; inside the picture a mirror will do for kernels that are products."
+    def extended(
+        self,
+        x: Tensor, # a window, [3,h,w]
+        enough: float = ENOUGH, # see `__call__`
+    ) -> tuple[Window, Tensor, Tensor]: # and z [3,H,W], mean [3,1,1]
+        """A window in its frame, with the mean of what lies beyond.
+
+        Inside the picture, a mirror will do for kernels that are products."""
         window, y = self.window(*x.shape[1:]), opponent(x)
         mean = y.mean((1, 2), keepdim=True)
         quick = enough >= INSIDE and not self.guided
-        z = faded(y - mean, window.frame) if quick else window.extend(y - mean, enough=enough)
+        z = (faded(y - mean, window.frame) if quick
+             else window.extend(y - mean, enough=enough))
         return window, z, mean
 
-    def shown(self, window: Window, z: Tensor, mean: Tensor) -> Tensor: # RGB, [5,3,h+2·KEEP,w+2·KEEP]
-        "A window in its frame and the answers of four filters, as far as the network sees them."
+    def shown(
+        self,
+        window: Window,
+        z: Tensor, # of `extended`
+        mean: Tensor,
+    ) -> Tensor: # RGB, [5,3,h+2·KEEP,w+2·KEEP]
+        "A window in its frame and the answers of four filters, for the network."
         h, w = window.size
         frames = torch.stack([z, *window.views(z)]).roll((KEEP, KEEP), (2, 3))
         return opponent(frames[..., :h + 2 * KEEP, :w + 2 * KEEP] + mean, back=True)
 
-    def improved(self, window: Window, z: Tensor, mean: Tensor) -> Tensor: # [3,h,w] or [5,h,w]
+    def improved(
+        self,
+        window: Window,
+        z: Tensor, # of `extended`
+        mean: Tensor,
+    ) -> Tensor: # [3,h,w] or [5,h,w]
         "What the network makes of a window in its frame."
         pictures = self.shown(window, z, mean)
-        told = Told(self.blur.noise, self.scale or scale_of(pictures[1:]), self.blur.spectrum.quality)
+        told = Told(self.blur.noise, self.scale or scale_of(pictures[1:]),
+                    self.blur.spectrum.quality)
         inside, asked = F.pad(torch.ones(1, *window.size), [KEEP] * 4), [pictures]
         if self.blur.family == 'kernel': asked.append(without_doubt(pictures))
         answers = [mended(self.net, one, inside, told, self.doubt) for one in asked]
         return sum(answers)[:, KEEP:-KEEP, KEEP:-KEEP] / len(answers)
 
     @torch.no_grad()
-    def __call__(self,
+    def __call__(
+        self,
         x: Tensor, # a window of the picture, [3,h,w] in [0,1]
         enough: float = ENOUGH, # or `EDGE` or `INSIDE`
-    ) -> tuple[Tensor, Tensor]: # the sharper window [3,h,w], or [5,h,w] with both doubts; its surprise [h,w]
+    ) -> tuple[Tensor, Tensor]: # [3,h,w], or [5,h,w] with doubts; surprise, [h,w]
         "What a window becomes, and how far it is from what the blur allows."
         (h, w), (window, z, mean) = x.shape[1:], self.extended(x, enough)
         surprise = window.surprise(z)[:h, :w]
         if self.net: sharp = self.improved(window, z, mean)
         else:
             sharp = opponent(window.filter(z, [1.0])[0][:, :h, :w] + mean, back=True)
-            if self.doubt: sharp = torch.cat([sharp, expected_error((sharp - x).mean(0), window.deviation)])
+            if self.doubt:
+                sharp = torch.cat([
+                    sharp, expected_error((sharp - x).mean(0), window.deviation)])
         sharp[3:] *= self.honest
         return sharp, surprise
 
-
 # %% ../nbs/13_enhance.ipynb #77668f5f
-EVEN, UNEVEN = 3.5, 7.0 # 99 % quantile of the surprise over its median: sure up to the first, not at all from the second
-AGREES, DIFFERS = 3.0, 5.5 # surprise over its median at a pixel: the same for a place
-CLEAR = 200.0, 400.0 # nats: between them, all bounds rise to three times as much, since clipped lights are uneven too
-BLOCKY = 25 # points of quality below 100 from which a JPEG, flat in some blocks and busy in others, is five times as uneven
+# Surprise over its median: sure up to the first, not at all from the second.
+EVEN, UNEVEN = 3.5, 7.0  # of its 99 % quantile, for the picture as a whole
+AGREES, DIFFERS = 3.0, 5.5  # at a pixel, for a place
+# Nats: between them, all bounds rise to three times as much, since clipped lights are
+# uneven too.
+CLEAR = 200.0, 400.0
+# Points of quality below 100 from which a JPEG, flat in some blocks and busy in others,
+# is five times as uneven.
+BLOCKY = 25
 
 
 class Trust(NamedTuple):
-    "How far the picture as a whole agrees with the blur that was found, and what surprise is usual in it."
+    "How far a picture agrees with the blur, and what surprise is usual in it."
     share: float # from 0, leave it alone, to 1
     usual: float # median of the surprise
 
@@ -442,23 +566,31 @@ SOFT = 8  # pixels over which the edge of a box fades
 
 
 def touched(
-    restrict: Any, # boxes (x, y, width, height), one or several; or a mask [H,W], bool or numbers from 0 to 1 (or 255)
+    restrict: Any, # boxes (x, y, width, height), one or several; or a mask [H,W]
     height: int,
     width: int,
 ) -> np.ndarray: # float32 [H,W] in [0,1]
-    "How much each pixel may change. `ValueError` for a box outside the picture and a mask of another size."
+    """How much each pixel may change.
+
+    A mask is bool, numbers from 0 to 1, or uint8. Raises `ValueError` for a box outside
+    the picture and a mask of another size."""
     array = np.asarray(restrict)
     if array.ndim == 2 and array.shape[1] != 4 or array.shape == (height, width):
         if array.shape != (height, width):
-            raise ValueError(f'the mask has {array.shape[1]}×{array.shape[0]} pixels, the picture {width}×{height}: make it the same size')
-        return (array / (255 if array.dtype == np.uint8 else 1)).clip(0, 1).astype(np.float32)
+            raise ValueError(f'the mask has {array.shape[1]}×{array.shape[0]} pixels, '
+                             f'the picture {width}×{height}: make it the same size')
+        return (array / (255 if array.dtype == np.uint8 else 1)
+                ).clip(0, 1).astype(np.float32)
     if array.dtype.kind not in 'iuf' or array.size % 4 or not array.size:
-        raise ValueError('a region is x, y, width, height in pixels, or a mask of the size of the picture')
+        raise ValueError('a region is x, y, width, height in pixels, '
+                         'or a mask of the size of the picture')
     mask = np.zeros((height, width), np.float32)
     for x, y, w, h in array.reshape(-1, 4).astype(int).tolist():
         if w < 1 or h < 1 or x < 0 or y < 0 or x + w > width or y + h > height:
-            raise ValueError(f'the region {x},{y},{w},{h} does not lie in the picture of {width}×{height} pixels')
-        lines = [np.minimum(1, (np.minimum(i := np.arange(n), n - 1 - i) + 1) / min(SOFT, max(1, n // 4))) for n in (h, w)]
+            raise ValueError(f'the region {x},{y},{w},{h} does not lie in the picture '
+                             f'of {width}×{height} pixels')
+        lines = [np.minimum(1, (np.minimum(i := np.arange(n), n - 1 - i) + 1)
+                            / min(SOFT, max(1, n // 4))) for n in (h, w)]
         part = mask[y:y + h, x:x + w]
         np.maximum(part, np.minimum(lines[0][:, None], lines[1]), out=part)
     return mask
@@ -466,17 +598,18 @@ def touched(
 # %% ../nbs/13_enhance.ipynb #783d8fcd
 METHODS = ('restore', 'classical')
 OVERLAP = 96  # of tiles, pixels
-NINETY = 1.645  # standard deviations of a normal distribution on either side that hold nine in ten
+NINETY = 1.645  # standard deviations on either side that hold nine in ten, if normal
 RIM = 48  # pixels of a quickly extended window that are not to be trusted
 
 
 @torch.no_grad()
 def survey(sharpener: Sharpener, pixels: np.ndarray) -> Trust:
-    "`Trust`, and the scale for the network, from up to four windows of a large picture."
+    "`Trust`, and the scale for the network, from up to four windows of the picture."
     x, surprises, scales = mosaic(pixels, most=2), [], []
     for i, j in product(range(0, x.shape[1], WINDOW), range(0, x.shape[2], WINDOW)):
         window, z, _ = sharpener.extended(x[:, i:i + WINDOW, j:j + WINDOW], INSIDE)
-        inner = ..., *(slice(min(RIM, n // 4), n - min(RIM, n // 4)) for n in window.size)
+        inner = ..., *(slice(min(RIM, n // 4), n - min(RIM, n // 4))
+                       for n in window.size)
         surprises.append(window.surprise(z)[inner].flatten())
         if sharpener.net: scales.append(scale_of(window.views(z)[inner]))
     sharpener.scale = np.mean(np.square(scales)).item()**0.5 if scales else None
@@ -501,10 +634,11 @@ def sharpen(
     tile: int = 640, # side of the pieces of a large picture
     progress: Callable | None = None, # see `tiled`
     doubt: bool = False, # see `enhance_pixels`
-) -> tuple[np.ndarray, np.ndarray]: # like `pixels`; doubt of it and of `pixels`, [H,W,2]; without, [H,W,0]
-    "Blur found or known, picture extended, filtered and mended, as far as it agrees with the blur."
+) -> tuple[np.ndarray, np.ndarray]: # like `pixels`; doubt of both, [H,W,2], or [H,W,0]
+    "Blur found or known, picture extended, filtered and mended, as far as they agree."
     height, width, channels = pixels.shape
-    flat = lambda level: (pixels.copy(), np.full((height, width, 2 * doubt), level, np.float32))
+    flat = lambda level: (pixels.copy(),
+                          np.full((height, width, 2 * doubt), level, np.float32))
     if (found := blur_of(pixels, kernel)) is None: return flat(0)
     (x, blur), whole = found, max(height, width) <= 1.5 * WINDOW
     if blur.family == 'none': return flat(NINETY * blur.noise)
@@ -517,7 +651,8 @@ def sharpen(
         y, surprise = sharpener(x[0], {None: ENOUGH, True: EDGE, False: INSIDE}[border])
         return blended(x[0], y, (trust or trust_in(blur, surprise)).at(surprise))[None]
     if not whole:
-        out = tiled(restore, pixels, tile, min(OVERLAP, tile // 32 * 16), 8, 'cpu', progress, True, 2 * doubt)
+        out = tiled(restore, pixels, tile, min(OVERLAP, tile // 32 * 16), 8, 'cpu',
+                    progress, True, 2 * doubt)
         return out if doubt else (out, flat(0)[1])
     floats = restore_tile(restore, pixels)
     return rounded(floats[..., :channels], pixels.dtype), floats[..., channels:]
@@ -527,63 +662,81 @@ def enhance_pixels(
     pixels: np.ndarray, # [H,W,1] or [H,W,3]; uint8, uint16, or float32 in [0,1]
     method: str = METHODS[0], # 'restore'; 'classical': the filter of chapter 11 alone
     strength: float = 1.0, # 0 changes nothing, 1 is all that the method would change
-    kernel: Any = None, # the blur if it is known: a text, an array, a file; see `parse_kernel`
-    restrict: Any = None, # what may be touched: boxes (x, y, width, height) or a mask [H,W]
+    kernel: Any = None, # the blur if it is known: text, array, file; see `parse_kernel`
+    restrict: Any = None, # what may be touched: boxes or a mask; see `touched`
     tile: int = 640, # side of the pieces in which a large picture is worked on, pixels
     device: str | torch.device = 'cpu', # of the network
     weights: str | Path | None = None, # other weights for the network
     progress: Callable | None = None, # see `tiled`
     doubt: bool = False, # also how sure it is
-) -> np.ndarray | tuple[np.ndarray, np.ndarray]: # like `pixels`; with `doubt`, also float32 [H,W]
-    """A sharper picture. Memory is bounded by the tile, not by the picture. `ValueError` for bad arguments.
+) -> np.ndarray | tuple[np.ndarray, np.ndarray]: # like `pixels`; also float32 [H,W]
+    """A sharper picture. Memory is bounded by the tile, not by the picture.
 
-    `doubt` is half the width of a 90 % interval of each pixel's error in its grey value, the mean of its colours, where
-    white is 1. It is 0 outside of what `restrict` chooses, and for pictures too small or too flat to tell."""
-    if not 0 <= strength <= 1: raise ValueError(f'strength {strength:g} does not lie between 0 and 1')
-    if tile < 128: raise ValueError(f'tiles of {tile} pixels are too small: 128 is the least')
-    if method not in METHODS: raise ValueError(f'method {method!r} is none of {", ".join(METHODS)}')
+    `doubt` is half the width of a 90 % interval of each pixel's error in its grey
+    value, the mean of its colours, where white is 1. It is 0 outside of what `restrict`
+    chooses, and for pictures too small or too flat to tell. Raises `ValueError` for bad
+    arguments."""
+    if not 0 <= strength <= 1:
+        raise ValueError(f'strength {strength:g} does not lie between 0 and 1')
+    if tile < 128:
+        raise ValueError(f'tiles of {tile} pixels are too small: 128 is the least')
+    if method not in METHODS:
+        raise ValueError(f'method {method!r} is none of {", ".join(METHODS)}')
     mask = None if restrict is None else touched(restrict, *pixels.shape[:2])
     rows, columns = (slice(None), slice(None)) if mask is None else around(mask)
     part = np.ascontiguousarray(pixels[rows, columns])
     if method == 'classical': net = None
-    else: net = load_model(weights, device, (RestoreNet,)) if weights else pretrained(device=device)
+    else: net = (load_model(weights, device, (RestoreNet,)) if weights
+                 else pretrained(device=device))
     sharper, width = sharpen(part, net, kernel, tile, progress, doubt)
-    out, share = pixels.copy(), strength if mask is None else strength * mask[rows, columns][..., None]
+    out, share = (pixels.copy(),
+                  strength if mask is None
+                  else strength * mask[rows, columns][..., None])
     out[rows, columns] = mixed_with(part, sharper, share)
     if not doubt: return out
     unsure = np.zeros(pixels.shape[:2], np.float32)
-    unsure[rows, columns] = (width[..., 1:] + share * (width[..., :1] - width[..., 1:]))[..., 0].clip(0, 1)
+    unsure[rows, columns] = (width[..., 1:] + share * (width[..., :1] - width[..., 1:])
+                             )[..., 0].clip(0, 1)
     return out, unsure
 
 # %% ../nbs/13_enhance.ipynb #a45e9ca6
 def around(mask: np.ndarray, margin: int = 64) -> tuple[slice, slice]:
-    "Rows and columns that hold all of `mask` that is not 0, and `margin` pixels around it, from a multiple of 8 on."
+    """Rows and columns that hold all of `mask` that is not 0, and `margin` pixels
+    around it, from a multiple of 8 on."""
     spans = []
     for line in (mask.any(1), mask.any(0)):
         some = np.flatnonzero(line)
-        spans.append(slice(max(0, some[0] - margin) // 8 * 8, some[-1] + 1 + margin) if len(some) else slice(0, 0))
+        spans.append(slice(max(0, some[0] - margin) // 8 * 8, some[-1] + 1 + margin)
+                     if len(some) else slice(0, 0))
     return tuple(spans)
 
 
-def mixed_with(before: np.ndarray, after: np.ndarray, share: float | np.ndarray) -> np.ndarray:
+def mixed_with(
+    before: np.ndarray,
+    after: np.ndarray,
+    share: float | np.ndarray,
+) -> np.ndarray:
     "`after` in the given share, `before` for the rest; both of one kind."
     if isinstance(share, float) and share == 1 or not before.size: return after
     limit = LIMITS[before.dtype]
-    return rounded((before + share * (after.astype(np.float32) - before)) / np.float32(limit), before.dtype)
+    return rounded((before + share * (after.astype(np.float32) - before))
+                   / np.float32(limit), before.dtype)
 
 
 def enhance(image: Any, *, doubt: bool = False, **options) -> Any:
-    """A sharper picture of the same kind: a Pillow image, a numpy array or a tensor, as for `map_pixels`; options as for `enhance_pixels`.
+    """A sharper picture of the same kind: a Pillow image, a numpy array or a tensor, as
+    for `map_pixels`; options as for `enhance_pixels`.
 
-    With `doubt`, two things: the picture, and how sure it is, a float32 array [H,W] (of a batch, [B,H,W]).
+    With `doubt`, two things: the picture, and how sure it is, a float32 array [H,W] (of
+    a batch, [B,H,W]).
 
     >>> enhance(image)                                   # the blur is found
     >>> enhance(image, strength=0.5)                     # half of the way
-    >>> enhance(image, method='classical')               # the filter alone, without the network
-    >>> enhance(image, device='cuda', tile=1024)         # the network on a GPU, in larger pieces
-    >>> enhance(image, kernel='motion:9@30')             # a shake of 9 pixels at 30 degrees
+    >>> enhance(image, method='classical')               # the filter alone, no network
+    >>> enhance(image, device='cuda', tile=1024)         # on a GPU, in larger pieces
+    >>> enhance(image, kernel='motion:9@30')             # 9 pixels at 30 degrees
     >>> enhance(image, restrict=[(120, 40, 80, 100)])    # one face, nothing else
-    >>> sharper, unsure = enhance(image, doubt=True)     # in nine of ten pixels, grey is right to ±unsure
+    >>> sharper, unsure = enhance(image, doubt=True)     # nine of ten lie in ±unsure
     """
     found = []
 
@@ -593,4 +746,5 @@ def enhance(image: Any, *, doubt: bool = False, **options) -> Any:
         return picture
     if not doubt: return map_pixels(partial(enhance_pixels, **options), image)
     picture = map_pixels(restore, image)
-    return picture, np.stack(found) if isinstance(image, Tensor) and image.ndim == 4 else found[0]
+    return picture, (np.stack(found) if isinstance(image, Tensor) and image.ndim == 4
+                     else found[0])
