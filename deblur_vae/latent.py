@@ -131,7 +131,7 @@ def probe(
 # %% ../nbs/05_latent.ipynb #f69261b5
 @dataclass(frozen=True)
 class LinearGaussian:
-    r"""Scene $x$ with power $S$, blurred by $H$, with white noise: all of its posterior.
+    r"""Scene $x$ with power $S$, blurred by $H$, with white noise: its posterior.
 
     Everything is periodic, float64, in waves of an orthonormal Fourier transform.
 
@@ -566,7 +566,7 @@ def quantile_weights(
     error: Tensor, # one or several kinds, [n,m]
     level: float = 0.9,
 ) -> Tensor: # [k,m]
-    "Weights such that `seen @ weights` is the quantile of `error`, by the pinball loss."
+    "Weights such that `seen @ weights` is the quantile of `error`: least pinball loss."
     weights = torch.linalg.lstsq(seen, error).solution.requires_grad_()
     optimiser = torch.optim.Adam([weights], 0.05)
     for step in range(400):

@@ -20,7 +20,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .classical import (DENSE, Blur, Candidate, Restorer, Scene, Spectrum,
-                                  evidence, expected, known_blur, resized, scene_of, scored,
+                                  evidence, expected, known_blur, resized,
+                                  scene_of, scored,
                                   wiener)
 from .model import load_model
 
@@ -170,8 +171,10 @@ class RestoreNet(nn.Module):
         nn.init.zeros_(self.last.weight), nn.init.zeros_(self.last.bias)
         half = channels // 2
         self.guess = nn.Sequential(
-            nn.Conv2d(channels + 2 * len(BANDS), half, 3, padding=2, dilation=2), nn.ReLU(),
-            nn.Conv2d(half, half, 3, padding=4, dilation=4), nn.ReLU(),
+            nn.Conv2d(channels + 2 * len(BANDS), half, 3, padding=2, dilation=2),
+            nn.ReLU(),
+            nn.Conv2d(half, half, 3, padding=4, dilation=4),
+            nn.ReLU(),
             nn.Conv2d(half, 2, 1))
 
     def features(self, seen: Tensor) -> Tensor: # [B,channels,H/2,W/2]
@@ -181,7 +184,7 @@ class RestoreNet(nn.Module):
         return self.after(f)
 
     def clues(self, seen: Tensor, features: Tensor) -> Tensor: # [B,channels+8,H/2,W/2]
-        "What the doubt is made of: also how much detail is in the picture and the answer."
+        "What the doubt is made of: also how much detail is in picture and answer."
         return torch.cat([features, detail(seen[:, :3]), detail(seen[:, 6:9])], 1)
 
     def log_doubt(self, clues: Tensor) -> Tensor: # [B,2,H,W]

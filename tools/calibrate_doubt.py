@@ -55,12 +55,17 @@ def ratios(seed: int, faces: list[Path], photos: list[Path]) -> list[tuple]:
     return rows
 
 
-def collected(folders: list[Path], samples: int, workers: int) -> dict[str, list[tuple]]:
+def collected(
+    folders: list[Path],
+    samples: int,
+    workers: int,
+) -> dict[str, list[tuple]]:
     "What `ratios` gives, by method."
     names = [[folder / name for name in list_pictures(folder)] for folder in folders]
     jobs = (delayed(ratios)(seed, *names) for seed in range(samples))
     found = {method: [] for method in METHODS}
-    for rows in tqdm(Parallel(workers, return_as='generator')(jobs), 'pictures', samples):
+    done = Parallel(workers, return_as='generator')(jobs)
+    for rows in tqdm(done, 'pictures', samples):
         for method, *row in rows: found[method].append(row)
     return found
 

@@ -47,8 +47,8 @@ def patched(shot: Shot, rng: np.random.Generator) -> Tensor: # [3,h,w]
 
 
 def sample(seed: int, faces: list[Path], photos: list[Path]):
-    """As train_restore.sample; the further numbers: what the filter expects, and whether
-    there is a patch."""
+    """As train_restore.sample; the further numbers: the deviation that the filter
+    expects, and whether there is a patch."""
     rng = np.random.default_rng((17, seed))
     shot = EVERYDAY(scene(rng, faces, photos), (18, seed))
     twice = rng.random() < PATCHED
@@ -117,7 +117,8 @@ def fit_branch(path: Path, samples: list, epochs: int) -> RestoreNet:
 
 
 def lively(path: Path) -> tuple[Tensor, Tensor]:
-    """Of a shard's pictures: what `expected_error` goes by, [n,4], and log errors, [n,2].
+    """Of a shard: what `expected_error` goes by, [n,4], and log errors, [n,2].
+
     Patches are left out: by levels alone they cannot be told from what is smooth."""
     rows, errors = [], []
     with np.load(path) as shard:
