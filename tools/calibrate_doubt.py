@@ -30,13 +30,14 @@ from deblur_vae.enhance import (METHODS, blur_of, circumstances, enhance_pixels,
                                 factor_of)
 from deblur_vae.latent import quantile_weights
 
-KEPT = 1000 # pixels of a picture that are kept, at random
-FINEST = 1e-3 / 255 # the smallest error, since its logarithm is taken
+KEPT = 1000  # pixels of a picture that are kept, at random
+FINEST = 1e-3 / 255  # of white: the smallest error, since its logarithm is taken
 
 
 def ratios(seed: int, faces: list[Path], photos: list[Path]) -> list[tuple]:
     "For each method: circumstances and [n] log errors in units of uncalibrated widths."
-    torch.set_num_threads(1), torch.set_flush_denormal(True)
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
     rng = np.random.default_rng((27, seed))
     shot = EVERYDAY(scene(rng, faces, photos), (28, seed))
     pixels, truth = ((x.permute(1, 2, 0) * 255).round().byte().numpy()
