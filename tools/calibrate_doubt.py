@@ -71,7 +71,10 @@ def collected(
     return found
 
 
-def fitted(seen: torch.Tensor, errors: torch.Tensor) -> torch.Tensor: # [n,k], [n,m] → [k]
+def fitted(
+    seen: torch.Tensor, # circumstances of each picture, [n,k]
+    errors: torch.Tensor, # some log errors of each, [n,m]
+) -> torch.Tensor: # [k]
     "Weights of the circumstances, from m errors of each picture."
     pixels = seen.repeat_interleave(errors.shape[1], 0)
     return quantile_weights(pixels, errors.flatten()[:, None], LEVEL)[:, 0]
@@ -89,8 +92,9 @@ def main() -> None:
         some = len(rows) * 9 // 10
         bounds = (seen[some:] @ fitted(seen[:some], errors[:some]))[:, None]
         inside = (errors[some:] < bounds).float().mean()
-        print(f'{method!r}:', tuple(round(w, 3) for w in fitted(seen, errors).tolist()),
-              f'# {len(rows)} pictures; fitted to {some}, of the others {inside:.3f} inside')
+        weights = tuple(round(w, 3) for w in fitted(seen, errors).tolist())
+        print(f'{method!r}: {weights} # {len(rows)} pictures; '
+              f'fitted to {some}, of the others {inside:.3f} inside')
 
 
 if __name__ == '__main__': main()
