@@ -1494,6 +1494,9 @@ class Extension:
 
 # %% ../nbs/11_classical.ipynb #d237d9b7
 MARGIN = 32  # pixels
+FAINT = 0.03  # of the noise: eigenvectors that never count for more are left out
+STEPS = 32  # of conjugate gradients, at most
+ENOUGH = 0.002  # nats for each pixel of the margin, at which they end
 
 
 def frame_of(
@@ -1545,11 +1548,6 @@ def wiener(
     return gain.conj() * (power / (blurred.clamp(min=1e-20) + doubt**2 * noise))
 
 # %% ../nbs/11_classical.ipynb #a9b59a1f
-FAINT = 0.03  # of the noise: eigenvectors that never count for more are left out
-STEPS = 32  # of conjugate gradients, at most
-ENOUGH = 0.002  # nats for each pixel of the margin, at which they end
-
-
 class Restorer:
     """Extension and filter for pictures of one size that share a `Scene`.
 
