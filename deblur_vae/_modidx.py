@@ -465,7 +465,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '', 'doc_host': '', 'git_url
                                   'deblur_vae.files.check_file': ('files.html#check_file', 'deblur_vae/files.py'),
                                   'deblur_vae.files.coding': ('files.html#coding', 'deblur_vae/files.py'),
                                   'deblur_vae.files.copy_exif': ('files.html#copy_exif', 'deblur_vae/files.py'),
-                                  'deblur_vae.files.decode_picture': ('files.html#decode_picture', 'deblur_vae/files.py'),
+                                  'deblur_vae.files.decode_file': ('files.html#decode_file', 'deblur_vae/files.py'),
                                   'deblur_vae.files.decoded_as': ('files.html#decoded_as', 'deblur_vae/files.py'),
                                   'deblur_vae.files.deep_png': ('files.html#deep_png', 'deblur_vae/files.py'),
                                   'deblur_vae.files.deflated_rows': ('files.html#deflated_rows', 'deblur_vae/files.py'),

@@ -6,10 +6,10 @@
 __all__ = ['LAYOUT', 'PNG_SIGNATURE', 'STRIP', 'MAX_PIXELS', 'LIMIT_LOCK', 'FORMATS', 'KEPT_MODES', 'SIGNATURES', 'WITH_OPACITY',
            'DEEP', 'HEAT', 'upright', 'Picture', 'read_exif', 'copy_exif', 'one_line', 'labels', 'raw_mode',
            'decoded_as', 'read_deep', 'deflated_rows', 'png_chunks', 'deep_png', 'tiff_layout', 'plain_tiff',
-           'pixel_limit', 'holds_sixteen_bits', 'source_coding', 'is_lossy', 'decode_picture', 'check_file',
-           'read_image', 'what_is_wrong', 'format_of', 'on_white', 'fit_to_format', 'coding', 'options', 'encode',
-           'refuse_existing', 'write_image', 'without_results', 'find_pictures', 'out_path', 'plan', 'side_by_side',
-           'heat_colours', 'heat_scale', 'heat_map', 'enhance_file', 'write_comparison', 'enhance_files']
+           'pixel_limit', 'holds_sixteen_bits', 'source_coding', 'is_lossy', 'decode_file', 'check_file', 'read_image',
+           'what_is_wrong', 'format_of', 'on_white', 'fit_to_format', 'coding', 'options', 'encode', 'refuse_existing',
+           'write_image', 'without_results', 'find_pictures', 'out_path', 'plan', 'side_by_side', 'heat_colours',
+           'heat_scale', 'heat_map', 'enhance_file', 'write_comparison', 'enhance_files']
 
 # %% ../nbs/15_files.ipynb #acf9c402
 import glob
@@ -405,13 +405,13 @@ FORMATS = ('JPEG', 'MPO', 'PNG', 'WEBP', 'TIFF', 'BMP', 'DIB', 'GIF', 'PPM', 'JP
 KEPT_MODES = ('1', 'L', 'LA', 'La', 'P', 'PA', 'RGB', 'RGBA', 'RGBa', 'RGBX')
 
 
-def decode_picture(path: Path) -> Picture:
+def decode_file(path: Path) -> Picture:
     """The picture at `path`. Raises whatever Pillow raises for bytes that are none.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
     ...     Image.new('CMYK', (30, 40)).save(f'{folder}/a.jpg')
-    ...     picture = decode_picture(Path(folder) / 'a.jpg')
+    ...     picture = decode_file(Path(folder) / 'a.jpg')
     >>> picture.pixels.shape, picture.notes
     ((40, 30, 3), ['its colours are CMYK and become RGB'])
     """
@@ -485,7 +485,7 @@ def read_image(
     path, limit = Path(path), MAX_PIXELS if max_pixels is None else max_pixels
     check_file(path)
     try:
-        with pixel_limit(limit): return decode_picture(path)
+        with pixel_limit(limit): return decode_file(path)
     except DataError as error: raise DataError(f'{path}: {error}') from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         pixels = int(re.search(r'\d+', str(error))[0])
