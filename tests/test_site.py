@@ -136,6 +136,13 @@ def test_enhance_page_holds_the_fragment(pages):
         with pytest.raises(ValueError, match='once'): enhance_page(page, '<p>')
 
 
+def test_examples_in_the_api_are_code(pages):
+    texts = [page.markdown for name, page in pages.items() if name.startswith('api/')]
+    blocks = re.compile(r'^```python\n.*?^```$', re.M | re.S)
+    assert sum('\n>>> ' in text for text in texts) > 10
+    for text in texts: assert '>>>' not in blocks.sub('', text)
+
+
 def test_every_public_name_has_a_place_in_the_api(pages):
     from importlib import import_module
     for path in below(ROOT / 'deblur_vae', '[a-z]*.py'):

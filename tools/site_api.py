@@ -2,6 +2,7 @@
 import inspect
 import json
 import re
+import textwrap
 from importlib import import_module
 from pathlib import Path
 
@@ -46,9 +47,16 @@ def signature(thing) -> str:
     return block.replace('def ', 'class ', 1) if inspect.isclass(thing) else block
 
 
+def with_examples(docstring: str) -> str:
+    "A docstring whose examples, up to a blank line each, are blocks of Python: Markdown would quote them."
+    block = lambda lines: f'\n```python\n{textwrap.dedent(lines[0])}\n```'
+    return re.sub(r'^ *>>> .*(?:\n.*\S.*)*', block, docstring, flags=re.M)
+
+
 def entry(name: str, thing, level: int) -> str:
     "Heading, signature and docstring of a function or class."
-    return '\n\n'.join([f'{"#" * level} `{name}` {{#{name}}}', signature(thing), inspect.getdoc(thing) or ''])
+    docstring = with_examples(inspect.getdoc(thing) or '')
+    return '\n\n'.join([f'{"#" * level} `{name}` {{#{name}}}', signature(thing), docstring])
 
 
 def page(name: str, chapter: tuple[str, str, str]) -> str:
