@@ -71,7 +71,8 @@ def table(rows: list[list]) -> bytes:
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('folders', nargs=2, type=Path, metavar=('FACES', 'PHOTOS'))
+    parser.add_argument('folders', nargs=2, type=Path, metavar='FOLDER',
+                        help='FACES, PHOTOS')
     parser.add_argument('--samples', type=int, default=60, help='of each folder')
     parser.add_argument('--out', type=Path, default=Path('benchmarks/latent'))
     parser.add_argument('--workers', type=int, default=2)

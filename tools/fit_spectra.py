@@ -30,7 +30,8 @@ def measure(faces: list[Tensor], photos: list[Tensor]) -> dict[str, Tensor]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('folders', nargs=2, type=Path, metavar=('FACES', 'PHOTOS'))
+    parser.add_argument('folders', nargs=2, type=Path, metavar='FOLDER',
+                        help='FACES, PHOTOS')
     parser.add_argument('--out', type=Path, default=Path('spectra.safetensors'))
     parser.add_argument('--faces', type=int, default=400)
     parser.add_argument('--photos', type=int, default=200)

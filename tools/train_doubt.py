@@ -142,7 +142,8 @@ def fit_levels(store: Path) -> list[list[float]]:
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('folders', nargs=2, type=Path, metavar=('FACES', 'PHOTOS'))
+    parser.add_argument('folders', nargs=2, type=Path, metavar='FOLDER',
+                        help='FACES, PHOTOS')
     parser.add_argument('--out', type=Path, default=Path('runs/doubt'))
     parser.add_argument('--samples', type=int, default=2400, help='pictures to degrade')
     parser.add_argument('--epochs', type=int, default=EPOCHS, help='of training')

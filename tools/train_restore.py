@@ -230,7 +230,8 @@ Command: `python tools/train_restore.py FACES PHOTOS`.
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('folders', nargs=2, type=Path, metavar=('FACES', 'PHOTOS'))
+    parser.add_argument('folders', nargs=2, type=Path, metavar='FOLDER',
+                        help='FACES, PHOTOS')
     parser.add_argument('--out', type=Path, default=Path('runs/restore'))
     parser.add_argument('--samples', type=int, default=3400, help='pictures to degrade; about one in ten is left out, since no blur is found')
     parser.add_argument('--minutes', type=float, default=68, help='of training, with what earlier runs took')
