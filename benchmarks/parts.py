@@ -12,9 +12,8 @@ from torch.utils.data import DataLoader
 from train_speed import endless, give_memory_back, synchronize
 from whole_recipe import GFLOP, product_speed
 
-from deblur_vae.commands import choose_device
-from deblur_vae.compute import (describe_machine, fast_layout, keep_memory,
-                                make_accelerator, shard_loader)
+from deblur_vae.compute import (choose_device, describe_machine, fast_layout,
+                                keep_memory, make_accelerator, shard_loader)
 from deblur_vae.data import open_celeba, random_blur
 from deblur_vae.loss import loss_function
 from deblur_vae.model import VAE_UNet

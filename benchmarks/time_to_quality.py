@@ -11,7 +11,7 @@ import torch
 from torch.utils.data import DataLoader, RandomSampler, Subset
 
 from deblur_vae.checkpoint import read_history
-from deblur_vae.commands import choose_device
+from deblur_vae.compute import choose_device
 from deblur_vae.data import open_celeba, split
 from deblur_vae.model import VAE_UNet
 from deblur_vae.portraits import portraits

@@ -14,9 +14,8 @@ import torch
 from literal import blur_one_by_one, literal_step
 from torch.utils.data import DataLoader
 
-from deblur_vae.commands import choose_device
-from deblur_vae.compute import (describe_machine, keep_memory, make_accelerator,
-                                make_loaders, shard_loader)
+from deblur_vae.compute import (choose_device, describe_machine, keep_memory,
+                                make_accelerator, make_loaders, shard_loader)
 from deblur_vae.data import open_celeba, random_blur
 from deblur_vae.model import VAE_UNet
 from deblur_vae.portraits import portraits

@@ -15,9 +15,8 @@ from literal import literal_step
 from torch.utils.data import DataLoader, Subset
 
 from deblur_vae.checkpoint import read_history
-from deblur_vae.commands import choose_device
-from deblur_vae.compute import (describe_machine, keep_memory, make_accelerator,
-                                make_loaders)
+from deblur_vae.compute import (choose_device, describe_machine, keep_memory,
+                                make_accelerator, make_loaders)
 from deblur_vae.data import open_celeba
 from deblur_vae.model import VAE_UNet
 from deblur_vae.results import plot_time, psnr, ssim

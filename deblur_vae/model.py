@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['level_sizes', 'conv_relu', 'check_pictures', 'Encoder', 'up_conv', 'Decoder', 'enlarged', 'sample_posterior',
            'VAE_UNet', 'write_beside', 'save_model', 'read_safetensors', 'read_state_dict', 'check_shapes',
-           'load_model']
+           'load_model', 'new_model']
 
 # %% ../nbs/01_model.ipynb #dd84f310
 import json
@@ -434,3 +434,19 @@ def load_model(
     weights = {name: tensor.float() for name, tensor in tensors.items()}
     model.load_state_dict(weights, assign=True)
     return model.eval().to(device)
+
+# %% ../nbs/01_model.ipynb #d1a5c0df
+def new_model(
+    seed: int, # of the first weights
+    kind: type[nn.Module] = VAE_UNet, # what is built
+    **config, # its arguments
+) -> nn.Module:
+    """A network with first weights drawn from `seed`; no other random number is touched.
+
+    >>> twins = [new_model(3, width=4, latent_dim=2) for _ in range(2)]
+    >>> torch.equal(*[twin.encoder.fc_mu.weight for twin in twins])
+    True
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return kind(**config)

@@ -24,7 +24,7 @@ def names(paths): return [p.stem for p in paths]
 
 
 def part(path) -> int:
-    "Where a chapter stands: the story, real pictures, the workshop (to which 96 to 99 belong), the appendices."
+    "Where a chapter stands: the story, real pictures, the workshop, the appendices."
     return 3 if path.parent != NBS else {'0': 0, '1': 1}.get(path.stem[0], 2)
 
 

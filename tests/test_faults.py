@@ -8,9 +8,9 @@ import torch
 from kill_storm import SMALL, await_change, loadable, stamp, storm, Forked
 
 from deblur_vae.checkpoint import TrainingError, load_checkpoint, read_history
-from deblur_vae.commands import new_model
 from deblur_vae.compute import make_loaders
 from deblur_vae.loss import loss_function
+from deblur_vae.model import new_model
 from deblur_vae.train import train_vae_deblur
 
 

@@ -13,10 +13,9 @@ from kill_storm import untimed
 from torch.utils.data import DataLoader
 
 from deblur_vae.checkpoint import Stopped, load_checkpoint, read_history
-from deblur_vae.commands import new_model
 from deblur_vae.compute import make_loaders
 from deblur_vae.loss import loss_function
-from deblur_vae.model import load_model
+from deblur_vae.model import load_model, new_model
 from deblur_vae.results import psnr
 from deblur_vae.train import train_vae_deblur, warmup_cosine
 
