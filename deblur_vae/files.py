@@ -30,7 +30,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib import colormaps
 from PIL import (ExifTags, Image, ImageDraw, ImageFont, JpegImagePlugin,
                  TiffImagePlugin, UnidentifiedImageError)
 from PIL.PngImagePlugin import PngInfo
@@ -794,6 +793,7 @@ def heat_colours(
     >>> heat_colours(np.array([0, 255], np.uint8)).tolist()
     [[0, 0, 4], [252, 253, 191]]
     """
+    from matplotlib import colormaps  # only here: most pictures need no heat map
     colours = (255 * colormaps[HEAT](np.arange(256))[:, :3]).round().astype(np.uint8)
     return colours[levels]
 

