@@ -17,7 +17,8 @@ FOLDER = 'images/chapters'
 SIZE = 400, 250
 # The figure that stands for a chapter, where it is not the first with a picture in it.
 CHOSEN = {'00_data': 'fig-blurs', '01_model': 'fig-unet', '02_loss': 'fig-kl', '03_train': 'fig-progress', '04_results': 'fig-quality', '05_latent': 'fig-exact',
-          '10_camera': 'fig-conditions', '11_classical': 'fig-likelihood', '13_enhance': 'fig-enhanced', '14_evaluate': 'fig-pairs', '15_files': 'fig-alpha'}
+          '10_camera': 'fig-conditions', '11_classical': 'fig-likelihood', '13_enhance': 'fig-enhanced', '14_evaluate': 'fig-pairs', '15_files': 'fig-alpha',
+          '24_scale': 'fig-links'}
 
 
 def figures(notebook: Path) -> dict[str, tuple[str, bytes]]:
