@@ -49,7 +49,8 @@ def values_of(call):
 
 def words_of(error):
     "What a message of argparse names: a command, a word too many, or options."
-    if error.startswith('argument COMMAND'): return re.findall(r"choice: '(\S+)'", error)
+    if error.startswith('argument COMMAND'):
+        return re.findall(r"choice: '(\S+)'", error)
     if error.startswith('unrecognized'): return [error.replace(' -- ', ' ').split()[2]]
     return re.findall(r'(?<![\w-])-{1,2}[a-z][\w-]*|PICTURE', error.split('invalid')[0])
 
@@ -151,8 +152,9 @@ if heavy: raise ImportError(heavy)
 """
 
 
-@pytest.mark.parametrize('argv', [['--help'], ['train', '--help'], ['--version'], [],
-                                  ['enhance'], ['train', '--epochs', '0']], ids=' '.join)
+@pytest.mark.parametrize('argv', [
+    ['--help'], ['train', '--help'], ['--version'], [], ['enhance'],
+    ['train', '--epochs', '0']], ids=' '.join)
 def test_words_alone_import_nothing_heavy(argv):
     done = subprocess.run([sys.executable, '-c', HEAVY, *argv], capture_output=True)
     assert done.returncode == 0, done.stderr.decode()
