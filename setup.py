@@ -1,4 +1,4 @@
-"Packaging from `settings.ini`, the one place where names, versions and requirements stand."
+"Packaging from `settings.ini`, the one place of names, versions and requirements."
 from configparser import ConfigParser
 from pathlib import Path
 
@@ -8,7 +8,8 @@ here = Path(__file__).parent
 config = ConfigParser(delimiters=['='])
 config.read(here / 'settings.ini', encoding='utf-8')
 cfg = config['DEFAULT']
-links = {'Source': cfg['git_url'], 'Documentation': cfg['doc_host'] and cfg['doc_host'] + cfg['doc_baseurl']}
+site = cfg['doc_host'] + cfg['doc_baseurl'] if cfg['doc_host'] else ''
+links = {'Source': cfg['git_url'], 'Documentation': site}
 
 setup(
     name=cfg['lib_name'],
@@ -21,14 +22,17 @@ setup(
     license='Apache-2.0',
     license_files=['LICENSE'],
     project_urls={name: url for name, url in links.items() if url},
-    classifiers=['Development Status :: 3 - Alpha', 'Intended Audience :: Developers',
-                 'Natural Language :: English', 'Programming Language :: Python :: 3',
+    classifiers=['Development Status :: 3 - Alpha',
+                 'Intended Audience :: Developers',
+                 'Natural Language :: English',
+                 'Programming Language :: Python :: 3',
                  'Topic :: Scientific/Engineering :: Image Processing'],
     packages=find_packages(include=['deblur_vae', 'deblur_vae.*']),
     include_package_data=True,
     python_requires='>=' + cfg['min_python'],
     install_requires=cfg['requirements'].split(),
-    extras_require={name: cfg[f'{name}_requirements'].split() for name in ('dev', 'onnx')},
+    extras_require={name: cfg[f'{name}_requirements'].split()
+                    for name in ('dev', 'onnx')},
     entry_points={'console_scripts': cfg['console_scripts'].split('\n')},
     zip_safe=False,
 )

@@ -1,8 +1,12 @@
-"""Seconds and memory of `enhance` for a face and 512×512, each by turns with scikit-image's Richardson-Lucy (30 iterations, told the
-kernel), on pictures out of focus with a true border; with --large also for 24 megapixels, without the rival, which would take many minutes.
-`python benchmarks/enhance_speed.py [--rounds 7] [--large]`
+"""Seconds and memory of `enhance` for a face and for 512×512 pixels, with and without
+its doubt, by turns with scikit-image's Richardson-Lucy (30 iterations, told the
+kernel), on pictures out of focus with a true border.
 
-Memory is the peak of a process of its own that does nothing else."""
+    python benchmarks/enhance_speed.py [--rounds 7] [--large]
+
+With --large also for 24 megapixels, without the rival, which would take many minutes.
+Memory is the peak of a process of its own that does nothing else.
+"""
 import argparse
 import subprocess
 import sys
@@ -40,8 +44,9 @@ def blurred(height: int, width: int) -> np.ndarray: # uint8 [H,W,3]
     while min(photo.shape[0] - height, photo.shape[1] - width) < 32:
         photo = np.vstack([photo, photo[::-1]])
         photo = np.hstack([photo, photo[:, ::-1]])
-    scene = torch.from_numpy(photo[:height + 32, :width + 32].copy()).permute(2, 0, 1) / 255
-    return inner(convolve(scene, disc(3.0)), 16).mul(255).round().byte().permute(1, 2, 0).numpy()
+    scene = torch.from_numpy(photo[:height + 32, :width + 32].copy())
+    seen = inner(convolve(scene.permute(2, 0, 1) / 255, disc(3.0)), 16)
+    return seen.mul(255).round().byte().permute(1, 2, 0).numpy()
 
 
 def lucy(picture: np.ndarray) -> np.ndarray:
@@ -79,10 +84,10 @@ def main() -> None:
         rows = [[timed(call, picture) for call in calls] for _ in range(args.rounds)]
         ours, unsure, theirs = map(median, zip(*rows))
         peak, more = (alone(picture, doubt)[1] for doubt in (False, True))
-        print(f'{name}: enhance {ours:.2f} s, Richardson-Lucy {theirs:.2f} s, ratio '
-              f'{theirs / ours:.1f}; peak {peak:.2f} GB; with doubt {unsure / ours:.3f} '
-              f'times the time, peak {more:.2f} GB; {torch.get_num_threads()} threads',
-              flush=True)
+        print(f'{name}: enhance {ours:.2f} s, Richardson-Lucy {theirs:.2f} s, '
+              f'ratio {theirs / ours:.1f}; peak {peak:.2f} GB; '
+              f'with doubt {unsure / ours:.3f} times the time, peak {more:.2f} GB; '
+              f'{torch.get_num_threads()} threads', flush=True)
     if args.large:
         for doubt in (False, True):
             seconds, peak = alone(blurred(*LARGE), doubt)

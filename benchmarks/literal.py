@@ -8,8 +8,9 @@ from deblur_vae.loss import loss_function
 
 
 def blur_one_by_one(sharp: torch.Tensor) -> torch.Tensor:
-    "Each picture of [B,3,H,W] blurred by a torchvision transform of its own, in a loop."
-    blurs = [GaussianBlur(random.choice(range(5, 16, 2)), random.uniform(1.5, 3.0)) for _ in sharp]
+    "Each picture of [B,3,H,W] blurred by a torchvision transform of its own, by turns."
+    blurs = [GaussianBlur(random.choice(range(5, 16, 2)), random.uniform(1.5, 3.0))
+             for _ in sharp]
     return torch.cat([blur(picture[None]) for blur, picture in zip(blurs, sharp)])
 
 

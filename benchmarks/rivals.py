@@ -111,6 +111,7 @@ def skimage_rl(pixels: np.ndarray, kernel, iterations: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Rival:
+    "Something else that undoes a blur."
     call: Callable[..., np.ndarray] # (pixels, kernel, **settings) → pixels
     settings: dict # the best, found by --tune
     grid: dict[str, Sequence] # what --tune tries

@@ -1,8 +1,10 @@
-"""The whole recipe of the post, 240 epochs of 12,000 pictures in batches of 32: how long, from a few timed epochs.
+"""The whole recipe of the post, 240 epochs of 12,000 pictures in batches of 32: how
+long, from a few timed epochs.
 
-The pictures of --data are repeated to that number. Prints throughput, peak memory, the share of what a large matrix
-product reaches (29.5 PFLOP are to be done in all), and the literal recipe's time beside it. With --full it is then
-run, plain and residual, into --out: history.jsonl, config.json and weights come back, pictures do not.
+The pictures of --data are repeated to that number. Prints throughput, peak memory, the
+share of what a large matrix product reaches (29.5 PFLOP are to be done in all), and the
+literal recipe's time beside it. With --full it is then run, plain and residual, into
+--out: history.jsonl, config.json and weights come back, pictures do not.
 """
 import argparse
 import itertools
@@ -12,7 +14,7 @@ from pathlib import Path
 
 import torch
 from literal import literal_step
-from torch.utils.data import DataLoader, Subset
+from torch.utils.data import DataLoader, Dataset, Subset
 
 from deblur_vae.checkpoint import read_history
 from deblur_vae.compute import (choose_device, describe_machine, keep_memory,
@@ -23,10 +25,13 @@ from deblur_vae.results import plot_time, psnr, ssim
 from deblur_vae.store import open_store
 from deblur_vae.train import Recipe, Run, train_epoch, train_vae_deblur
 
-PICTURES, EPOCHS, GFLOP = 12_000, 240, 10.2
+PICTURES, EPOCHS = 12_000, 240  # of the post
+GFLOP = 10.2  # a picture, forward and backward
 
 
-def repeated(dataset, n: int) -> Subset: return Subset(dataset, [i % len(dataset) for i in range(n)])
+def repeated(dataset, n: int) -> Subset:
+    "`n` pictures, the same in turn where there are fewer."
+    return Subset(dataset, [i % len(dataset) for i in range(n)])
 
 
 def product_speed(device: torch.device, dtype: torch.dtype) -> float:
@@ -46,25 +51,35 @@ def peak_memory(device: torch.device) -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 
 
+def whole_time(rate: float) -> str:
+    "What `rate`, pictures a second, means for the post's recipe."
+    return (f'{rate:,.0f} pictures/s, {EPOCHS * PICTURES / rate / 60:.1f} minutes '
+            f'for {EPOCHS} epochs of {PICTURES:,}')
+
+
 def time_epochs(dataset, args, device) -> None:
     "Prints what a few epochs of our loop say about all of them."
     accelerator = make_accelerator(device, args.precision, compile=args.compile)
     print(describe_machine(accelerator), flush=True)
     torch.manual_seed(0)
     model = VAE_UNet()
-    loader = make_loaders(repeated(dataset, args.pictures), dataset, args.batch_size)[0]
-    run = Run(model, torch.optim.Adam(model.parameters(), lr=1e-4, fused=True), loader, accelerator, Recipe())
-    seconds = []
+    pictures = repeated(dataset, args.pictures)
+    loader = make_loaders(pictures, dataset, args.batch_size)[0]
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-4, fused=True)
+    run, seconds = Run(model, optimizer, loader, accelerator, Recipe()), []
     for epoch in range(args.epochs + 1):
         start = time.perf_counter()
         loss = train_epoch(run, min(1, epoch / 120))
         run.end_epoch({})
         seconds.append(time.perf_counter() - start)
-        print(f'epoch {epoch}{"" if epoch else " (warm-up)"}: {seconds[-1]:.2f} s, loss {loss:.1f}', flush=True)
+        print(f'epoch {epoch}{"" if epoch else " (warm-up)"}: {seconds[-1]:.2f} s, '
+              f'loss {loss:.1f}', flush=True)
     rate = args.pictures * args.epochs / sum(seconds[1:])
-    best = product_speed(accelerator.device, torch.bfloat16 if accelerator.mixed_precision == 'bf16' else torch.float32)
-    print(f'ours: {rate:,.0f} pictures/s, {EPOCHS * PICTURES / rate / 60:.1f} minutes for {EPOCHS} epochs of {PICTURES:,}, '
-          f'peak memory {peak_memory(device):.2f} GB, {rate * GFLOP / 1e3:.2f} of {best:.2f} TFLOP/s ({100 * rate * GFLOP / 1e3 / best:.0f} %)')
+    half = accelerator.mixed_precision == 'bf16'
+    best = product_speed(accelerator.device, torch.bfloat16 if half else torch.float32)
+    reached = rate * GFLOP / 1e3
+    print(f'ours: {whole_time(rate)}, peak memory {peak_memory(device):.2f} GB, '
+          f'{reached:.2f} of {best:.2f} TFLOP/s ({100 * reached / best:.0f} %)')
 
 
 def time_literal(dataset, args, device) -> None:
@@ -72,12 +87,16 @@ def time_literal(dataset, args, device) -> None:
     torch.manual_seed(0)
     model = VAE_UNet().to(device)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-4)
-    batches = itertools.cycle(DataLoader(dataset, args.batch_size, shuffle=True, drop_last=True))
-    for step in range(args.literal_steps + 2):
-        if step == 2: start = time.perf_counter()
+    loader = DataLoader(dataset, args.batch_size, shuffle=True, drop_last=True)
+    batches = itertools.cycle(loader)
+
+    def step():
         literal_step(model, optimizer, next(batches)[0].to(device), 0.5)
+    step(), step()
+    start = time.perf_counter()
+    for _ in range(args.literal_steps): step()
     rate = args.batch_size * args.literal_steps / (time.perf_counter() - start)
-    print(f'literal: {rate:,.0f} pictures/s, {EPOCHS * PICTURES / rate / 60:.1f} minutes for {EPOCHS} epochs of {PICTURES:,}', flush=True)
+    print(f'literal: {whole_time(rate)}', flush=True)
 
 
 def run_whole(train, val, args, device) -> None:
@@ -87,34 +106,50 @@ def run_whole(train, val, args, device) -> None:
         model = VAE_UNet(residual=name == 'residual')
         optimizer = torch.optim.Adam(model.parameters(), lr=1e-4, fused=True)
         loaders = make_loaders(repeated(train, args.pictures), val, args.batch_size)
-        train_vae_deblur(model, *loaders, optimizer, device, args.full, inferences=0, log_dir=args.out / name, resume='last',
-                         metrics=dict(psnr=psnr, ssim=ssim), precision=args.precision, compile=args.compile)
+        train_vae_deblur(model, *loaders, optimizer, device, args.full, inferences=0,
+                         log_dir=args.out / name, resume='last',
+                         metrics=dict(psnr=psnr, ssim=ssim), precision=args.precision,
+                         compile=args.compile)
         last = read_history(args.out / name)[-1]
-        print(f"{name}: {last['val_psnr']:.2f} dB after {last['epoch'] + 1} epochs, blurred {last['val_psnr_blurred']:.2f} dB", flush=True)
-    plot_time({name: read_history(args.out / name) for name in ('plain', 'residual')}).savefig(args.out / 'time.svg')
+        print(f"{name}: {last['val_psnr']:.2f} dB after {last['epoch'] + 1} epochs, "
+              f"blurred {last['val_psnr_blurred']:.2f} dB", flush=True)
+    histories = {name: read_history(args.out / name) for name in ('plain', 'residual')}
+    plot_time(histories).savefig(args.out / 'time.svg')
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add('--data', required=True, help='pictures of 178×218')
+    add('--val-data', help='for --full')
+    add('--out', type=Path, default=Path('runs/whole'))
+    add('--device')
+    add('--precision', default='auto', choices=('auto', 'float32', 'bf16'))
+    add('--compile', action='store_true')
+    add('--batch-size', type=int, default=32)
+    add('--pictures', type=int, default=PICTURES, help='in an epoch')
+    add('--epochs', type=int, default=3, help='timed, after one to warm up')
+    add('--literal-steps', type=int, default=50,
+        help='0 to leave the literal recipe out')
+    add('--full', type=int, default=0, metavar='EPOCHS',
+        help='then train for so many epochs; the post: 240')
+    return parser.parse_args()
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--data', required=True, help='pictures of 178×218')
-    parser.add_argument('--val-data', help='for --full')
-    parser.add_argument('--out', type=Path, default=Path('runs/whole'))
-    parser.add_argument('--device')
-    parser.add_argument('--precision', default='auto', choices=('auto', 'float32', 'bf16'))
-    parser.add_argument('--compile', action='store_true')
-    parser.add_argument('--batch-size', type=int, default=32)
-    parser.add_argument('--pictures', type=int, default=PICTURES, help='in an epoch')
-    parser.add_argument('--epochs', type=int, default=3, help='timed, after one to warm up')
-    parser.add_argument('--literal-steps', type=int, default=50, help='0 to leave the literal recipe out')
-    parser.add_argument('--full', type=int, default=0, metavar='EPOCHS', help='then train for so many epochs; the post: 240')
-    args = parser.parse_args()
+    args = arguments()
     device = choose_device(args.device)
     plain = open_celeba(args.data, samples=None)
-    dataset = open_store(plain).to(device)
+
+    def stored(pictures) -> Dataset: return open_store(pictures).to(device)
+    dataset = stored(plain)
     if args.literal_steps: time_literal(plain, args, device)
     if device.type == 'cpu': keep_memory()
     if args.epochs: time_epochs(dataset, args, device)
-    if args.full: run_whole(dataset, open_store(open_celeba(args.val_data or args.data, samples=None)).to(device), args, device)
+    if args.full:
+        val = stored(open_celeba(args.val_data or args.data, samples=None))
+        run_whole(dataset, val, args, device)
 
 
 if __name__ == '__main__': main()

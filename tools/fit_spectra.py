@@ -1,21 +1,27 @@
-"""Measures what `deblur_vae/weights/spectra.safetensors` holds, the spectra of sharp pictures:
-fit_spectra.py FACES PHOTOS [--out FILE] [--faces N] [--photos N]. FACES and PHOTOS are folders of sharp
-pictures, e.g. ../shared/data/faces/train and ../shared/data/photos/train; what was shipped is not overwritten
-unless --out names it. Two minutes on one core. Signs of the components are arbitrary."""
+"""Measures what `deblur_vae/weights/spectra.safetensors` holds, the spectra of sharp
+pictures:
+
+    python tools/fit_spectra.py FACES PHOTOS [--out FILE] [--faces N] [--photos N]
+
+FACES and PHOTOS are folders of sharp pictures, e.g. ../shared/data/faces/train and
+../shared/data/photos/train; what was shipped is not overwritten unless --out names it.
+Two minutes on one core. Signs of the components are arbitrary."""
 import argparse
 from pathlib import Path
 
 from safetensors.torch import save_file
 from torch import Tensor
 
-from deblur_vae.classical import KINDS, NODES, POPULATIONS, Population, fit_chroma, fit_population
+from deblur_vae.classical import (KINDS, NODES, POPULATIONS, Population, fit_chroma,
+                                  fit_population)
 from deblur_vae.data import list_pictures, read_picture, to_tensor
 
 
 def some(folder: Path, count: int) -> list[Tensor]:
     "`count` pictures of a folder, spread evenly over it, or all there are."
     files = list_pictures(folder)
-    return [to_tensor(read_picture(folder / name)) for name in files[::max(1, len(files) // count)][:count]]
+    step = max(1, len(files) // count)
+    return [to_tensor(read_picture(folder / name)) for name in files[::step][:count]]
 
 
 def measure(faces: list[Tensor], photos: list[Tensor]) -> dict[str, Tensor]:
@@ -24,25 +30,31 @@ def measure(faces: list[Tensor], photos: list[Tensor]) -> dict[str, Tensor]:
     both = faces[::len(faces) // few][:few] + photos[::len(photos) // few][:few]
     found = {'nodes': NODES.exp(), 'chroma': fit_chroma(both)}
     for kind, pictures in zip(KINDS, (faces, photos)):
-        found |= {f'{kind}.{part}': value for part, value in fit_population(pictures)._asdict().items()}
+        population = fit_population(pictures)._asdict()
+        found |= {f'{kind}.{part}': value for part, value in population.items()}
     return {name: value.contiguous() for name, value in found.items()}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('folders', nargs=2, type=Path, metavar='FOLDER',
-                        help='FACES, PHOTOS')
-    parser.add_argument('--out', type=Path, default=Path('spectra.safetensors'))
-    parser.add_argument('--faces', type=int, default=400)
-    parser.add_argument('--photos', type=int, default=200)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add('folder_of_faces', type=Path, metavar='FACES')
+    add('folder_of_photos', type=Path, metavar='PHOTOS')
+    add('--out', type=Path, default=Path('spectra.safetensors'))
+    add('--faces', type=int, default=400, metavar='N')
+    add('--photos', type=int, default=200, metavar='N')
     args = parser.parse_args()
-    found = measure(some(args.folders[0], args.faces), some(args.folders[1], args.photos))
+    faces = some(args.folder_of_faces, args.faces)
+    found = measure(faces, some(args.folder_of_photos, args.photos))
     save_file(found, args.out)
     for kind, shipped in zip(KINDS, POPULATIONS):
         now = Population(*(found[f'{kind}.{part}'] for part in Population._fields))
         covariance, before = (p.components.T @ p.components for p in (now, shipped))
-        print(f'{kind}: mean off by {(now.mean - shipped.mean).abs().max():.2f} nats at most, covariance by '
-              f'{100 * (covariance - before).norm() / before.norm():.0f} %, against what was shipped')
+        off = (now.mean - shipped.mean).abs().max()
+        changed = 100 * (covariance - before).norm() / before.norm()
+        print(f'{kind}: mean off by {off:.2f} nats at most, covariance by '
+              f'{changed:.0f} %, against what was shipped')
     print(args.out)
 
 
