@@ -9,7 +9,7 @@ import yaml
 from conftest import ROOT
 from deblur_vae.cli import main
 from notebooks import below
-from site_links import page_links
+from site_processors import colab_link
 
 NBS = ROOT / 'nbs'
 NOTEBOOKS = below(NBS)
@@ -91,11 +91,12 @@ def test_no_dead_address():
 
 
 def test_page_links_follow_the_address():
-    assert page_links('', 'main', '00_data.ipynb') == ''
-    links = page_links('https://github.com/someone/deblur_vae', 'main', '00_data.ipynb')
-    assert '(https://github.com/someone/deblur_vae/blob/main/nbs/00_data.ipynb)' in links
-    assert '(https://colab.research.google.com/github/someone/deblur_vae/blob/main/nbs/00_data.ipynb)' in links
-    assert 'colab' not in page_links('https://code.example.org/someone/deblur_vae', 'main', '00_data.ipynb')
+    assert colab_link('', 'main', '00_data.ipynb') == ''
+    link = colab_link('https://github.com/someone/deblur_vae', 'main', '00_data.ipynb')
+    assert ('(https://colab.research.google.com/github/someone/deblur_vae/blob/main/'
+            'nbs/00_data.ipynb)') in link
+    elsewhere = 'https://code.example.org/someone/deblur_vae'
+    assert colab_link(elsewhere, 'main', '00_data.ipynb') == ''
 
 
 def test_readme_commands_exist(capsys):

@@ -1,9 +1,12 @@
-"""The parts of the site that are not committed, and a server to look at the Enhance page without Quarto.
+"""Step 1 of `make docs`: the parts of the site that are not committed, npm packages,
+network and samples, into git-ignored folders of nbs/. And `make page`: a server to look
+at the Enhance page without Quarto.
 
-    python tools/site_parts.py            # npm packages, network and samples into git-ignored folders of nbs/
+    python tools/site_parts.py
     python tools/site_parts.py --serve    # then http://127.0.0.1:8000/
 
-Each folder is written beside its place and renamed when it is complete; what is there already is left alone."""
+Each folder is written beside its place and renamed when it is complete; what is there
+already is left alone."""
 import argparse
 import hashlib
 import inspect
@@ -15,15 +18,14 @@ import tempfile
 from collections.abc import Callable
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import numpy as np
+from notebooks import NBS, PACKAGE, ROOT
 from PIL import Image
 
-ROOT = Path(__file__).resolve().parents[1]
-WEB, NBS = ROOT / 'tools' / 'web', ROOT / 'nbs'
+WEB = ROOT / 'tools' / 'web'
 SLIDER, ORT = 'img-comparison-slider/dist', 'onnxruntime-web/dist'
 VENDORED = {  # folder in nbs/vendor → files of the package
     'img-comparison-slider': (SLIDER, ('index.js', 'styles.css')),
@@ -39,8 +41,9 @@ def digest(*parts: bytes) -> str:
     return hashlib.sha256(b'\0'.join(parts)).hexdigest()
 
 
-def assembled(folder: Path, made_of: str, fill: Callable[[Path], None]) -> bool: # whether anything was done
-    "`folder` as `fill` makes it, unless it was made of the same already."
+def assembled(folder: Path, made_of: str, fill: Callable[[Path], None]) -> bool:
+    """`folder` as `fill` makes it, unless it was made of the same already; whether
+    anything was done."""
     stamp = folder / '.made_of'
     if stamp.is_file() and stamp.read_text() == made_of: return False
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -61,10 +64,15 @@ def node_modules() -> Path:
     mark = modules / '.deblur_vae'
     if mark.is_file() and mark.read_text() == digest(lock.read_bytes()): return modules
     for tool in ('node', 'npm'):
-        if not shutil.which(tool): stop(f'{tool} is not installed: the Enhance page and the sliders need Node.js 18 or newer with npm')
-    command = ['npm', 'ci', '--prefix', str(WEB), '--ignore-scripts', '--no-fund', '--no-audit', '--loglevel=error']
+        if not shutil.which(tool):
+            stop(f'{tool} is not installed: the Enhance page and the sliders need '
+                 'Node.js 18 or newer with npm')
+    command = ['npm', 'ci', '--prefix', str(WEB), '--ignore-scripts', '--no-fund',
+               '--no-audit', '--loglevel=error']
     done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode: stop(f'npm could not install the packages of {lock.relative_to(ROOT)}: ' + ' '.join(done.stderr.split())[:300])
+    if done.returncode:
+        said = ' '.join(done.stderr.split())[:300]
+        stop(f'npm could not install the packages of {lock.relative_to(ROOT)}: {said}')
     mark.write_text(digest(lock.read_bytes()))
     return modules
 
@@ -74,13 +82,14 @@ def vendor(folder: Path) -> None:
     modules = node_modules()
     for name, (source, files) in VENDORED.items():
         (folder / name).mkdir()
-        for file in files: shutil.copyfile(modules / source / file, folder / name / file)
+        for file in files:
+            shutil.copyfile(modules / source / file, folder / name / file)
         shutil.copyfile(WEB / 'LICENSES.txt', folder / name / 'LICENSES.txt')
 
 
 def search_tables() -> tuple[dict, bytes]:
-    """What the search for a blur begins with: spectra and blurs; and of these the gains,
-    16 bits for the root of each."""
+    """What the search for a blur begins with: spectra and blurs; and of these the
+    gains, 16 bits for the root of each."""
     from deblur_vae.classical import CHROMA, GRID, NODES, POPULATIONS, grid_gains
 
     kinds = [{part: value.tolist() for part, value in population._asdict().items()}
@@ -91,7 +100,8 @@ def search_tables() -> tuple[dict, bytes]:
 
 
 def model(folder: Path) -> None:
-    "What the page computes with: network, `search_tables`, weights of doubt, sizes."
+    "What the page computes with: network, `search_tables`, factors of doubt, sizes."
+    from deblur_vae import __version__
     from deblur_vae.enhance import HONEST
     from deblur_vae.onnx import export_onnx
     from deblur_vae.restore import pretrained
@@ -99,10 +109,11 @@ def model(folder: Path) -> None:
     export_onnx(pretrained(), folder / 'restore.onnx')
     tables, gains = search_tables()
     (folder / 'grid.bin').write_bytes(gains)
-    files = [dict(file=path.name, bytes=path.stat().st_size, sha256=digest(path.read_bytes()))
+    files = [dict(file=path.name, bytes=path.stat().st_size,
+                  sha256=digest(path.read_bytes()))
              for path in (folder / 'restore.onnx', folder / 'grid.bin')]
     runtime = NBS / 'vendor' / 'ort' / 'ort-wasm-simd-threaded.wasm'
-    about = dict(files=files, runtime=runtime.stat().st_size, version=version('deblur_vae'))
+    about = dict(files=files, runtime=runtime.stat().st_size, version=__version__)
     about['honest'] = HONEST['restore']
     (folder / 'model.json').write_text(json.dumps(about | tables) + '\n')
 
@@ -112,30 +123,37 @@ def samples(folder: Path) -> None:
     from skimage.data import astronaut
 
     from deblur_vae.portraits import draw_portrait
-    rows = [np.concatenate([np.asarray(draw_portrait(n)[0]) for n in row], 1) for row in ((3, 12, 5), (8, 21, 2))]
-    pictures = dict(astronaut=Image.fromarray(astronaut()), portraits=Image.fromarray(np.concatenate(rows)),
-                    portrait=draw_portrait(8)[0].resize((392, 480), Image.Resampling.BICUBIC))
+    rows = [np.concatenate([np.asarray(draw_portrait(n)[0]) for n in row], 1)
+            for row in ((3, 12, 5), (8, 21, 2))]
+    large = draw_portrait(8)[0].resize((392, 480), Image.Resampling.BICUBIC)
+    pictures = dict(astronaut=Image.fromarray(astronaut()),
+                    portraits=Image.fromarray(np.concatenate(rows)), portrait=large)
     for name, picture in pictures.items():
         picture.save(folder / f'{name}.jpg', quality=92, subsampling=0, optimize=True)
-        picture.resize((picture.width * 192 // picture.height, 192), Image.Resampling.LANCZOS).save(
-            folder / f'{name}-small.jpg', quality=80, optimize=True)
+        size = picture.width * 192 // picture.height, 192
+        small = picture.resize(size, Image.Resampling.LANCZOS)
+        small.save(folder / f'{name}-small.jpg', quality=80, optimize=True)
 
 
 def assemble() -> None:
     "All parts, in the order in which they need each other."
-    package, lock = ROOT / 'deblur_vae', (WEB / 'package-lock.json').read_bytes()
-    code = [(package / f'{name}.py').read_bytes() for name in ('camera', 'classical', 'restore', 'enhance', 'onnx')]
+    package, lock = ROOT / PACKAGE, (WEB / 'package-lock.json').read_bytes()
+    licences = (WEB / 'LICENSES.txt').read_bytes()
+    code = [(package / f'{name}.py').read_bytes()
+            for name in ('__init__', 'camera', 'classical', 'restore', 'enhance',
+                         'onnx')]
     weights = [(package / 'weights' / f'{name}.safetensors').read_bytes()
                for name in ('restore', 'spectra')]
-    parts = (
-        ('vendor', vendor, [lock, repr(VENDORED).encode(), (WEB / 'LICENSES.txt').read_bytes()]),
-        ('enhance/model', model,
-         [*weights, lock, *code, inspect.getsource(search_tables).encode()]),
-        ('enhance/samples', samples, [path.read_bytes() for path in sorted((package / 'portraits').glob('*.py'))]),
-    )
-    for name, fill, sources in parts:
+    tables = inspect.getsource(search_tables).encode()
+    portraits = [path.read_bytes() for path in sorted(package.glob('portraits/*.py'))]
+    for name, fill, sources in (
+        ('vendor', vendor, [lock, repr(VENDORED).encode(), licences]),
+        ('enhance/model', model, [*weights, lock, *code, tables]),
+        ('enhance/samples', samples, portraits),
+    ):
         made_of = digest(inspect.getsource(fill).encode(), *sources)
-        if assembled(NBS / name, made_of, fill): print(f'site_parts: nbs/{name} is assembled', flush=True)
+        if assembled(NBS / name, made_of, fill):
+            print(f'site_parts: nbs/{name} is assembled', flush=True)
 
 
 SHELL = '''<!doctype html>
@@ -147,7 +165,8 @@ SHELL = '''<!doctype html>
 <link rel="icon" href="data:,">
 <style>
 :root {{ color-scheme: light dark; }}
-body {{ margin: 0 auto; max-width: 60rem; padding: 1rem; font: 1rem/1.6 system-ui, sans-serif;
+body {{ margin: 0 auto; max-width: 60rem; padding: 1rem;
+  font: 1rem/1.6 system-ui, sans-serif;
   background: light-dark(#fff, #15191d); color: light-dark(#24292e, #dde2e7); }}
 </style>
 </head>
@@ -163,23 +182,28 @@ body {{ margin: 0 auto; max-width: 60rem; padding: 1rem; font: 1rem/1.6 system-u
 
 class PageHandler(SimpleHTTPRequestHandler):
     "The Enhance page at /, and nothing of nbs/ but what it consists of."
-    extensions_map = {**SimpleHTTPRequestHandler.extensions_map, '.mjs': 'text/javascript', '.wasm': 'application/wasm'}
+    extensions_map = {**SimpleHTTPRequestHandler.extensions_map,
+                      '.mjs': 'text/javascript', '.wasm': 'application/wasm'}
+    folders = '/enhance/', '/vendor/', '/isolation.js'
+    # With the headers that threads need; other hosts have nbs/isolation.js for that.
+    isolated = True
 
     def do_GET(self) -> None:
         "The shell with the fragment, or a file."
         path = urlsplit(self.path).path
         if path in ('/', '/enhance.html'): return self.page()
-        if path.startswith(('/enhance/', '/vendor/', '/isolation.js')) and not path.endswith('/'): return super().do_GET()
+        if path.startswith(self.folders) and not path.endswith('/'):
+            return super().do_GET()
         self.send_error(404)
 
     def page(self) -> None:
-        body = SHELL.format(fragment=(NBS / 'enhance' / 'fragment.html').read_text()).encode()
+        fragment = (NBS / 'enhance' / 'fragment.html').read_text()
+        body = SHELL.format(fragment=fragment).encode()
         self.send_response(200)
-        for header in (('Content-Type', 'text/html; charset=utf-8'), ('Content-Length', str(len(body)))): self.send_header(*header)
+        self.send_header('Content-Type', 'text/html; charset=utf-8')
+        self.send_header('Content-Length', str(len(body)))
         self.end_headers()
         self.wfile.write(body)
-
-    isolated = True  # with the headers that threads need; other hosts have nbs/isolation.js for that
 
     def end_headers(self) -> None:
         self.send_header('Cache-Control', 'no-cache')
@@ -193,19 +217,25 @@ class PageHandler(SimpleHTTPRequestHandler):
 
 def server(port: int) -> ThreadingHTTPServer:
     "A server of the page on this machine alone; port 0 takes a free one."
-    return ThreadingHTTPServer(('127.0.0.1', port), partial(PageHandler, directory=str(NBS)))
+    handler = partial(PageHandler, directory=str(NBS))
+    return ThreadingHTTPServer(('127.0.0.1', port), handler)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--serve', action='store_true', help='serve the Enhance page until Ctrl-C')
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--serve', action='store_true',
+                        help='serve the Enhance page until Ctrl-C')
     parser.add_argument('--port', type=int, default=8000)
     args = parser.parse_args()
     assemble()
     if not args.serve: return
     try: site = server(args.port)
-    except OSError as error: stop(f'port {args.port} cannot be used ({error.strerror}): take another with --port')
-    print(f'The Enhance page is at http://127.0.0.1:{site.server_port}/ (Ctrl-C ends it)', flush=True)
+    except OSError as error:
+        stop(f'port {args.port} cannot be used ({error.strerror}): '
+             'take another with --port')
+    print(f'The Enhance page is at http://127.0.0.1:{site.server_port}/ '
+          '(Ctrl-C ends it)', flush=True)
     try: site.serve_forever()
     except KeyboardInterrupt: print()
 

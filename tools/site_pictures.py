@@ -1,8 +1,11 @@
-"""Pictures of the home page and the social card: `python tools/site_pictures.py` writes nbs/images/astronaut-blurred.jpg,
-astronaut-enhanced.jpg, astronaut-doubt.jpg and card.jpg, with the weights that are shipped. The photograph is NASA's, in the public domain."""
-from pathlib import Path
-
+"""Pictures of the home page and the social card, which are committed: no step of
+`make docs`, but run by hand when `enhance` has changed. `python tools/site_pictures.py`
+writes nbs/images/astronaut-blurred.jpg, astronaut-enhanced.jpg, astronaut-doubt.jpg and
+card.jpg, with the weights that are shipped. The photograph is NASA's, in the public
+domain.
+"""
 import torch
+from notebooks import NBS
 from PIL import Image, ImageDraw, ImageFont
 from skimage.data import astronaut
 from torchvision.transforms.functional import to_pil_image, to_tensor
@@ -12,20 +15,23 @@ from deblur_vae.enhance import enhance
 from deblur_vae.files import heat_map
 from deblur_vae.results import psnr
 
-IMAGES = Path(__file__).resolve().parents[1] / 'nbs' / 'images'
-TAPS, SIGMA = 15, 2.6
-FACE = (100, 0, 420, 320)
+IMAGES = NBS / 'images'
+TAPS, SIGMA = 15, 2.6  # of the blur
+FACE = (100, 0, 420, 320)  # left, top, right, bottom
 
 
 def three() -> tuple[Image.Image, Image.Image, Image.Image]:
-    "The photograph as the post would blur it, stored in 8 bits; what `enhance` makes of that; and where it guesses."
+    """The photograph as the post would blur it, stored in 8 bits; what `enhance` makes
+    of that; and where it guesses."""
     sharp = to_tensor(astronaut())[None]
     blurred = to_8bit(gaussian_blur(sharp, torch.tensor([TAPS]), torch.tensor([SIGMA])))
     before = to_pil_image(blurred[0])
     after, doubt = enhance(before, doubt=True)
-    print(f'blurred {psnr(blurred, sharp).item():.2f} dB, enhanced {psnr(to_tensor(after)[None], sharp).item():.2f} dB')
+    quality = [psnr(x, sharp).item() for x in (blurred, to_tensor(after)[None])]
+    print(f'blurred {quality[0]:.2f} dB, enhanced {quality[1]:.2f} dB')
     left, top, right, bottom = FACE
-    return before.crop(FACE), after.crop(FACE), Image.fromarray(heat_map(doubt[top:bottom, left:right]))
+    unsure = Image.fromarray(heat_map(doubt[top:bottom, left:right]))
+    return before.crop(FACE), after.crop(FACE), unsure
 
 
 def social_card(before: Image.Image, after: Image.Image) -> Image.Image:
@@ -37,15 +43,18 @@ def social_card(before: Image.Image, after: Image.Image) -> Image.Image:
         card.paste(large.crop((left, 0, left + half, side)), (left, 0))
     draw = ImageDraw.Draw(card)
     draw.line((half, 0, half, side), fill='white', width=4)
-    draw.text((side + 50, 250), 'deblur_vae', fill='white', font=ImageFont.load_default(72))
-    draw.text((side + 52, 350), 'A blurry face, and what can\nbe done about it', fill='#b8c1ca', font=ImageFont.load_default(34), spacing=12)
+    large, small = ImageFont.load_default(72), ImageFont.load_default(34)
+    draw.text((side + 50, 250), 'deblur_vae', fill='white', font=large)
+    draw.text((side + 52, 350), 'A blurry face, and what can\nbe done about it',
+              fill='#b8c1ca', font=small, spacing=12)
     return card
 
 
 def main() -> None:
     before, after, unsure = three()
-    for name, picture in (('astronaut-blurred', before), ('astronaut-enhanced', after), ('astronaut-doubt', unsure),
-                          ('card', social_card(before, after))):
+    pictures = {'astronaut-blurred': before, 'astronaut-enhanced': after,
+                'astronaut-doubt': unsure, 'card': social_card(before, after)}
+    for name, picture in pictures.items():
         picture.save(IMAGES / f'{name}.jpg', quality=88, optimize=True)
 
 
