@@ -10,7 +10,6 @@ __all__ = ['READ_EVERY', 'warmup_cosine', 'Recipe', 'draw_step', 'Run', 'read_lo
 # %% ../nbs/03_train.ipynb #b2e24e09
 import math
 import signal
-import time
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import nullcontext
