@@ -1,14 +1,16 @@
 # The two commands that matter: `make demo` and `make test`. Each target does its own set-up in .venv.
 PYTHON ?= python3
 BIN := .venv/bin
+FORM := $(wildcard tests/test_docs.py tests/test_house.py tests/test_site.py)
 # Without the environment variable, setuptools prints a page of advice on editable installation.
 PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip --quiet
 
-.PHONY: help demo test lab page notebooks docs bench export clean
+.PHONY: help demo test check style lab page notebooks docs bench export clean
 
 help:
 	@echo "make demo       train on drawn portraits for a few minutes and show the result in demo/"
 	@echo "make test       check everything: notebooks, package, documentation"
+	@echo "make check      check in a minute what has changed"
 	@echo "make lab        open the notebooks in JupyterLab"
 	@echo "make page       serve the Enhance page at http://127.0.0.1:8000/ (needs Node.js with npm)"
 	@echo "make notebooks  re-execute all notebooks (under half an hour on two cores)"
@@ -29,10 +31,21 @@ help:
 demo: .venv/run
 	$(BIN)/deblur-vae demo --out demo
 
-test: .venv/dev
+test: style
 	$(BIN)/python tools/check_notebooks.py
 	OMP_NUM_THREADS=1 $(BIN)/nbdev_test --n_workers 2
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests
+
+# Style and types, notebooks and modules, the form of the series, and what the notebooks
+# that differ from the last commit assert.
+check: style
+	$(BIN)/python tools/check_notebooks.py
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q $(FORM)
+	git diff HEAD --name-only --diff-filter=d -- 'nbs/*.ipynb' | OMP_NUM_THREADS=1 xargs -r -n 1 $(BIN)/nbdev_test --path
+
+style: .venv/dev
+	$(BIN)/ruff check
+	$(BIN)/mypy
 
 lab: .venv/dev
 	$(BIN)/jupyter lab --notebook-dir nbs
@@ -43,7 +56,7 @@ page: .venv/dev
 notebooks: .venv/dev
 	$(BIN)/python tools/run_notebooks.py
 
-# nbdev processes the notebooks into _proc, our own scripts add what is not a notebook, Quarto renders, the last script checks.
+# 1 what is not committed, 2 notebooks into _proc, 3 the other pages, 4 Quarto, 5 checks.
 docs: .venv/dev
 	@command -v quarto >/dev/null || { echo "Quarto is not installed: get version 1.7.34 from https://quarto.org/docs/download/ and run 'make docs' again"; exit 1; }
 	$(BIN)/python tools/site_parts.py
