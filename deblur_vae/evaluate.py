@@ -73,7 +73,7 @@ class Scenes(Sequence):
 
 # %% ../nbs/14_evaluate.ipynb #e9a27193
 class Resized(Sequence):
-    """The pictures of `scenes`, each resized to the same height and width: uint8 [H,W,3].
+    """The pictures of `scenes`, all resized to one height and width: uint8 [H,W,3].
 
     >>> wide = [np.zeros((40, 60, 3), np.uint8)]
     >>> Resized(wide, (30, 20))[0].shape
@@ -282,10 +282,11 @@ def of_one_size(
     size = model.config['image_size']
 
     def method(pixels: np.ndarray, kernel: np.ndarray) -> np.ndarray:
-        missing = [n - m for n, m in zip(size, pixels.shape)]
-        if min(missing) < 0 or any(2 * gap > m for gap, m in zip(missing, pixels.shape)):
-            raise DataError(f'pictures of {pixels.shape[0]}x{pixels.shape[1]} do not fit '
-                            f'a network for {size[0]}x{size[1]}: add --resize')
+        h, w = pixels.shape[:2]
+        missing = size[0] - h, size[1] - w
+        if min(missing) < 0 or 2 * missing[0] > h or 2 * missing[1] > w:
+            raise DataError(f'pictures of {h}x{w} do not fit a network for '
+                            f'{size[0]}x{size[1]}: add --resize')
         pads = [(gap // 2, gap - gap // 2) for gap in missing]
         whole = to_unit(np.pad(pixels, [*pads, (0, 0)], mode='reflect'))
         device = next(model.parameters()).device

@@ -441,7 +441,7 @@ def new_model(
     kind: type[nn.Module] = VAE_UNet, # what is built
     **config, # its arguments
 ) -> nn.Module:
-    """A network with first weights drawn from `seed`; no other random number is touched.
+    """A network with first weights drawn from `seed`; nothing else random is touched.
 
     >>> twins = [new_model(3, width=4, latent_dim=2) for _ in range(2)]
     >>> torch.equal(*[twin.encoder.fc_mu.weight for twin in twins])
