@@ -41,7 +41,7 @@ test: style
 check: style
 	$(BIN)/python tools/check_notebooks.py
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q $(FORM)
-	git diff HEAD --name-only --diff-filter=d -- 'nbs/*.ipynb' | OMP_NUM_THREADS=1 xargs -r -n 1 $(BIN)/nbdev_test --path
+	git diff HEAD --name-only --diff-filter=d -- 'nbs/*.ipynb' | OMP_NUM_THREADS=1 xargs -r -n 1 -P 2 $(BIN)/nbdev_test --path
 
 style: .venv/dev
 	$(BIN)/ruff check
