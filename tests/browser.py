@@ -11,13 +11,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-FLAGS = ['--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update',
+FLAGS = ['--disable-gpu', '--disable-quic', '--no-first-run',
+         '--disable-background-networking', '--disable-component-update',
          '--disable-sync', *(['--no-sandbox'] if os.geteuid() == 0 else [])]
 
 
 def chromium() -> str:
     "Where the browser is, or a skip."
-    found = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
+    found = next(filter(None, map(shutil.which,
+                                  ('chromium', 'chromium-browser', 'google-chrome'))),
+                 None)
     return found or pytest.skip('there is no Chromium: apt-get install chromium')
 
 
@@ -36,7 +39,9 @@ def serving(server):
 @contextmanager
 def launched():
     "Chromium without a window."
-    playwright = pytest.importorskip('playwright.sync_api', reason="playwright is not installed: pip install -e '.[dev]'")
+    playwright = pytest.importorskip(
+        'playwright.sync_api',
+        reason="playwright is not installed: pip install -e '.[dev]'")
     path = chromium()
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=path, args=FLAGS)
@@ -52,13 +57,15 @@ def visiting(browser, address, allowed=(), **options):
     strangers, said = [], []
 
     def pass_or_block(route):
-        if urlsplit(route.request.url).netloc == urlsplit(address).netloc: return route.continue_()
+        if urlsplit(route.request.url).netloc == urlsplit(address).netloc:
+            return route.continue_()
         strangers.append(route.request.url)
         route.abort()
 
     context.route('**/*', pass_or_block)
     page = context.new_page()
-    page.on('console', lambda message: said.append(message.text) if message.type in ('error', 'warning') else None)
+    page.on('console', lambda message: said.append(message.text)
+            if message.type in ('error', 'warning') else None)
     page.on('pageerror', lambda error: said.append(str(error)))
     try:
         yield page
@@ -75,7 +82,8 @@ def picture_of(page, part: str) -> np.ndarray: # [H,W,4]
             const reader = Object.assign(new FileReader(), { onload: () => done(reader.result.split(',')[1]) });
             reader.readAsDataURL(blob);
         });
-    }''', part)
+    }''',
+                         part)
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert('RGBA'))
 
 
@@ -83,4 +91,6 @@ def file_of(image: Image.Image, name: str, **options) -> dict:
     "What a file picker takes."
     out = io.BytesIO()
     image.save(out, name.rsplit('.')[-1].replace('jpg', 'jpeg'), **options)
-    return dict(name=name, mimeType='image/' + name.rsplit('.')[-1].replace('jpg', 'jpeg'), buffer=out.getvalue())
+    return dict(name=name,
+                mimeType='image/' + name.rsplit('.')[-1].replace('jpg', 'jpeg'),
+                buffer=out.getvalue())

@@ -24,7 +24,8 @@ def cache(tmp_path_factory):
 @pytest.fixture(scope='session')
 def drawn(tmp_path_factory) -> Path:
     "Forty portraits in CelebA's layout."
-    return write_portraits(tmp_path_factory.mktemp('portraits') / 'celeba', 40, progress=False)
+    return write_portraits(tmp_path_factory.mktemp('portraits') / 'celeba', 40,
+                           progress=False)
 
 
 @pytest.fixture(scope='session')
@@ -38,7 +39,8 @@ def deblur_vae(tmp_path):
     "Runs the command as a user would: a process of its own, in an empty folder."
     def call(*argv) -> subprocess.CompletedProcess:
         command = [sys.executable, '-m', 'deblur_vae.cli', *map(str, argv)]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True,
+                              timeout=300)
     return call
 
 
@@ -48,8 +50,10 @@ def refuses(tmp_path, monkeypatch, capsys):
     def check(argv, *words) -> None:
         monkeypatch.chdir(tmp_path)
         code, (out, err) = main(list(map(str, argv))), capsys.readouterr()
-        *bars, line = [part for part in err.replace('\r', '\n').split('\n') if part.strip()]
-        assert code == 2 and line.startswith('deblur-vae: ') and all('%|' in bar for bar in bars), err
+        *bars, line = [part for part in err.replace('\r', '\n').split('\n')
+                       if part.strip()]
+        assert code == 2 and line.startswith(
+            'deblur-vae: ') and all('%|' in bar for bar in bars), err
         for word in words: assert word in line
     return check
 

@@ -17,7 +17,8 @@ import tempfile
 import time
 from pathlib import Path
 
-SMALL = ['--size', '64', '64', '--resize', '--width', '4', '--latent-dim', '4', '--batch-size', '4']
+SMALL = ['--size', '64', '64', '--resize', '--width', '4', '--latent-dim', '4',
+         '--batch-size', '4']
 SERVER = multiprocessing.get_context('forkserver') if sys.platform != 'win32' else None
 if SERVER: SERVER.set_forkserver_preload(['deblur_vae.cli'])
 
@@ -30,7 +31,8 @@ class Command:
 
     def start(self, environ: dict) -> None:
         with open(self.log, 'wb') as log:
-            self.process = subprocess.Popen([sys.executable, '-m', 'deblur_vae.cli', *self.argv], stdout=log, stderr=log,
+            self.process = subprocess.Popen([sys.executable, '-m', 'deblur_vae.cli',
+                                             *self.argv], stdout=log, stderr=log,
                                             env={**os.environ, **environ})
 
     def running(self) -> bool: return self.process.poll() is None
@@ -45,7 +47,8 @@ class Command:
 
     def told(self) -> list[str]:
         "The lines that are the command's own, not progress bars nor warnings of libraries."
-        return [line for line in self.said().replace('\r', '\n').splitlines() if line.startswith('deblur-vae: ')]
+        return [line for line in self.said().replace('\r', '\n').splitlines()
+                if line.startswith('deblur-vae: ')]
 
 
 def run_command(argv: list[str], log: str, environ: dict, limit: int | None) -> None:
@@ -57,8 +60,10 @@ def run_command(argv: list[str], log: str, environ: dict, limit: int | None) -> 
     from tqdm import tqdm
 
     from deblur_vae.cli import main
-    tqdm.set_lock(threading.RLock())  # its own is shared between processes, and would outlive one that is killed
-    for target in (1, 2): os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND), target)
+    # its own is shared between processes, and would outlive one that is killed
+    tqdm.set_lock(threading.RLock())
+    for target in (1, 2):
+        os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND), target)
     os.environ.update(environ)
     torch.set_num_threads(1)
     if limit:
@@ -75,26 +80,31 @@ class Forked(Command):
 
     def start(self, environ: dict) -> None:
         self.log.write_bytes(b'')
-        cache = {name: os.environ[name] for name in ('DEBLUR_VAE_CACHE',) if name in os.environ}
-        self.process = SERVER.Process(target=run_command, args=(self.argv, str(self.log), cache | environ, self.limit))
+        cache = {name: os.environ[name] for name in ('DEBLUR_VAE_CACHE',)
+                 if name in os.environ}
+        self.process = SERVER.Process(target=run_command, args=(
+            self.argv, str(self.log), cache | environ, self.limit))
         self.process.start()
 
     def running(self) -> bool: return self.process.is_alive()
 
     def wait(self, seconds: float = 120) -> int:
         self.process.join(seconds)
-        if self.process.exitcode is None: raise TimeoutError(f'{self.argv} still runs after {seconds} s')
+        if self.process.exitcode is None:
+            raise TimeoutError(f'{self.argv} still runs after {seconds} s')
         return self.process.exitcode
 
 
-def await_change(path: Path, command: Command, before: int = 0, seconds: float = 120) -> bool:
+def await_change(path: Path, command: Command, before: int = 0,
+                 seconds: float = 120) -> bool:
     "Waits until `path` is newer than `before`; False if the command ended first."
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if stamp(path) > before: return True
         if not command.running(): return False
         time.sleep(0.005)
-    raise TimeoutError(f'nothing new at {path} after {seconds} s:\n{command.said()[-2000:]}')
+    raise TimeoutError(
+        f'nothing new at {path} after {seconds} s:\n{command.said()[-2000:]}')
 
 
 def stamp(path: Path) -> int: return path.stat().st_mtime_ns if path.exists() else 0
@@ -106,9 +116,11 @@ def loadable(run: Path) -> tuple[int, int]:
     from deblur_vae.model import load_model
     for path in run.glob('*.safetensors'): load_model(path)
     if (run / 'history.jsonl').exists(): read_history(run)
-    if (run / 'config.json').exists(): json.loads((run / 'config.json').read_text(encoding='utf-8'))
+    if (run / 'config.json').exists():
+        json.loads((run / 'config.json').read_text(encoding='utf-8'))
     states = {path.name: load_checkpoint(path) for path in run.glob('*.pt')}
-    return (states['last.pt']['epoch'], len(states['last.pt']['losses'])) if 'last.pt' in states else (0, 0)
+    return ((states['last.pt']['epoch'], len(states['last.pt']['losses']))
+            if 'last.pt' in states else (0, 0))
 
 
 def unlike(one: Path, other: Path) -> list[str]:
@@ -123,16 +135,20 @@ def unlike(one: Path, other: Path) -> list[str]:
         found += [f'{name}: {key}' for key in a if not torch.equal(a[key], b[key])]
     a, b = map(untimed, map(read_history, (one, other)))
     if len(a) != len(b): found.append(f'history.jsonl: {len(a)} and {len(b)} entries')
-    found += [f"history.jsonl, epoch {x['epoch'] + 1}: {name} {x.get(name)} and {y.get(name)}"
-              for x, y in zip(a, b) for name in {**x, **y} if x.get(name) != y.get(name)]
+    found += [
+        f"history.jsonl, epoch {x['epoch'] + 1}: {name} {x.get(name)} and {y.get(name)}"
+        for x, y in zip(a, b) for name in {**x, **y} if x.get(name) != y.get(name)]
     return found
 
 
 def untimed(history: list[dict]) -> list[dict]:
-    return [{name: value for name, value in entry.items() if not name.endswith('seconds')} for entry in history]
+    return [{name: value
+             for name, value in entry.items() if not name.endswith('seconds')}
+            for entry in history]
 
 
-def count_writes(path: Path, command: Command, most: float = math.inf, seconds: float = 600) -> int:
+def count_writes(path: Path, command: Command, most: float = math.inf,
+                 seconds: float = 600) -> int:
     "Counts how often `path` is written, until that was `most` times, or `seconds` have passed, or the command has ended."
     deadline, seen, count = time.monotonic() + seconds, stamp(path), 0
     while count < most and time.monotonic() < deadline and command.running():
@@ -141,10 +157,12 @@ def count_writes(path: Path, command: Command, most: float = math.inf, seconds: 
     return count
 
 
-def storm(folder: Path, data: Path, kills: int = 20, seed: int = 0, epochs: int = 40, start: type[Command] = Command) -> list[str]:
+def storm(folder: Path, data: Path, kills: int = 20, seed: int = 0, epochs: int = 40,
+          start: type[Command] = Command) -> list[str]:
     "Trains in peace and under `kills` SIGKILLs, checks the folder after each; returns what differs in the end."
     chance, run = random.Random(seed), folder / 'storm'
-    argv = lambda name: ['train', '--data', data, *SMALL, '--epochs', epochs, '--checkpoint-minutes', 0.0001, '--out', folder / name]
+    argv = lambda name: ['train', '--data', data, *SMALL, '--epochs', epochs,
+                         '--checkpoint-minutes', 0.0001, '--out', folder / name]
     began = time.monotonic()
     peace = start(argv('peace'), folder / 'peace.log')
     await_change(folder / 'peace' / 'last.pt', peace)
@@ -152,39 +170,52 @@ def storm(folder: Path, data: Path, kills: int = 20, seed: int = 0, epochs: int 
     writes = count_writes(folder / 'peace' / 'last.pt', peace)
     if peace.wait(600): raise RuntimeError(peace.said()[-2000:])
     pause = (stamp(folder / 'peace' / 'history.jsonl') - first) / 1e9 / writes
-    print(f'uninterrupted: first checkpoint after {loading:.1f} s, then {writes}, one every {1000 * pause:.0f} ms', flush=True)
+    print(f'uninterrupted: first checkpoint after {loading:.1f} s, then {writes}, one every {1000 * pause:.0f} ms',
+          flush=True)
 
     reached, done = (0, 0), 0
     for kill in range(1, kills + 1):
-        command, before = start([*argv('storm'), '--resume'], folder / 'storm.log'), stamp(run / 'last.pt')
+        command, before = (start([*argv('storm'), '--resume'], folder / 'storm.log'),
+                           stamp(run / 'last.pt'))
         if chance.random() < 0.15:
             when, after = 'start', chance.uniform(0, loading)
             count_writes(run / 'last.pt', command, 1, after)
         else:
             most = chance.randint(0, max(0, int(0.9 * writes * kill / kills) - done))
             await_change(run / 'last.pt', command, before)
-            made, after = count_writes(run / 'last.pt', command, most), chance.uniform(0, 2 * pause)
+            made, after = count_writes(run / 'last.pt', command, most), chance.uniform(
+                0, 2 * pause)
             when, done = f'checkpoint {made}', done + made
             time.sleep(after)
-        if not command.running(): raise RuntimeError(f'the run ended before kill {kill}:\n{command.said()[-2000:]}')
+        if not command.running():
+            raise RuntimeError(
+                f'the run ended before kill {kill}:\n{command.said()[-2000:]}')
         command.send(signal.SIGKILL)
-        if (code := command.wait()) != -signal.SIGKILL: raise RuntimeError(f'exit code {code} before kill {kill}')
+        if (code := command.wait()) != -signal.SIGKILL:
+            raise RuntimeError(f'exit code {code} before kill {kill}')
         position = loadable(run)
-        print(f'kill {kill:2}: {after:6.3f} s after its {when:14} run at epoch {position[0] + 1}, step {position[1]}', flush=True)
-        if position < reached: raise RuntimeError(f'the checkpoint fell back from {reached} to {position}')
+        print(f'kill {kill:2}: {after:6.3f} s after its {when:14} run at epoch {position[0] + 1}, step {position[1]}',
+              flush=True)
+        if position < reached:
+            raise RuntimeError(f'the checkpoint fell back from {reached} to {position}')
         reached = position
     last = start([*argv('storm'), '--resume'], folder / 'storm.log')
     if last.wait(600): raise RuntimeError(last.said()[-2000:])
     if reached == (0, 0): raise RuntimeError('no kill came after the first step')
-    return unlike(folder / 'peace', run) + [f'left behind: {path.name}' for path in run.glob('.*')]
+    return unlike(folder / 'peace', run) + [f'left behind: {path.name}'
+                                            for path in run.glob('.*')]
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('--kills', type=int, default=20, help='how many processes are killed (default: 20)')
-    parser.add_argument('--seed', type=int, default=0, help='of their moments (default: 0)')
-    parser.add_argument('--data', type=Path, help='pictures (default: forty portraits, drawn for this)')
-    parser.add_argument('--epochs', type=int, help='of the run (default: two for each kill)')
+    parser.add_argument('--kills', type=int, default=20,
+                        help='how many processes are killed (default: 20)')
+    parser.add_argument('--seed', type=int, default=0,
+                        help='of their moments (default: 0)')
+    parser.add_argument('--data', type=Path,
+                        help='pictures (default: forty portraits, drawn for this)')
+    parser.add_argument('--epochs', type=int,
+                        help='of the run (default: two for each kill)')
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -192,9 +223,12 @@ def main() -> int:
         if args.data is None:
             from deblur_vae.portraits import write_portraits
             args.data = write_portraits(folder / 'portraits', 40, progress=False)
-        try: found = storm(folder, args.data.resolve(), args.kills, args.seed, args.epochs or 2 * args.kills)
+        try:
+            found = storm(folder, args.data.resolve(), args.kills, args.seed,
+                          args.epochs or 2 * args.kills)
         except RuntimeError as error: found = [str(error)]
-    print('\n'.join(found) or f'{args.kills} kills: weights, best weights and history identical')
+    print('\n'.join(found)
+          or f'{args.kills} kills: weights, best weights and history identical')
     return 1 if found else 0
 
 

@@ -26,22 +26,28 @@ def edit(path, change):
 
 def test_no_data(refuses, tmp_path):
     (tmp_path / 'empty').mkdir()
-    refuses(['train', '--data', 'nowhere'], 'nowhere is not a folder', 'non-commercial research')
-    refuses(['train', '--data', 'empty'], 'no pictures in empty', 'img_align_celeba.zip')
+    refuses(['train', '--data', 'nowhere'], 'nowhere is not a folder',
+            'non-commercial research')
+    refuses(['train', '--data', 'empty'], 'no pictures in empty',
+            'img_align_celeba.zip')
 
 
 def test_zip_is_still_packed(refuses, tmp_path):
     (tmp_path / 'data').mkdir()
     (tmp_path / 'data' / 'img_align_celeba.zip').write_bytes(b'PK\x03\x04')
-    refuses(['train', '--data', 'data'], 'img_align_celeba.zip is still packed', 'unzip')
+    refuses(['train', '--data', 'data'], 'img_align_celeba.zip is still packed',
+            'unzip')
 
 
 @pytest.mark.parametrize('change, words', [
     (lambda text: '<!DOCTYPE html><title>Quota exceeded</title>', 'web page'),
     (lambda text: 'PK\x03\x04' + text, 'unzip'),
-    (lambda text: text.replace('40\n', '41\n', 1), 'announces 41 pictures but has 40 rows'),
-    (lambda text: text.rsplit(None, 1)[0], 'line 42: 39 values where the header has 40'),
-    (lambda text: text.replace('000001.jpg', '../001.jpg'), "'../001.jpg' points outside"),
+    (lambda text: text.replace('40\n', '41\n', 1),
+     'announces 41 pictures but has 40 rows'),
+    (lambda text: text.rsplit(None, 1)[0],
+     'line 42: 39 values where the header has 40'),
+    (lambda text: text.replace('000001.jpg', '../001.jpg'),
+     "'../001.jpg' points outside"),
     (lambda text: text.replace('000001.jpg', 'C:\\1.jpg'), 'points outside'),
     (lambda text: text.replace(' 1', ' 2', 1), "value '2' is neither 1 nor -1"),
     (lambda text: '', 'empty'),
@@ -65,7 +71,8 @@ def test_wrong_filter(refuses, drawn, spec, words):
 
 
 def test_filters_that_leave_nothing(refuses, drawn):
-    refuses(['train', '--data', drawn, '--filter', 'Bald=1', '--filter', 'Bangs=1'], 'no picture is left after the filter')
+    refuses(['train', '--data', drawn, '--filter', 'Bald=1', '--filter', 'Bangs=1'],
+            'no picture is left after the filter')
 
 
 @pytest.mark.parametrize('break_it, words', [
@@ -77,28 +84,33 @@ def test_filters_that_leave_nothing(refuses, drawn):
 def test_damaged_picture_is_named(refuses, copy, tmp_path, break_it, words):
     victim = copy / 'img_align_celeba' / '000003.jpg'
     break_it(victim)
-    refuses(['train', '--data', copy, '--out', tmp_path / 'run', '--epochs', 1], '000003.jpg', words)
+    refuses(['train', '--data', copy, '--out', tmp_path / 'run', '--epochs', 1],
+            '000003.jpg', words)
 
 
 def test_sizes(refuses, copy, tmp_path):
     weights = tmp_path / 'w.safetensors'
     save_model(VAE_UNet(latent_dim=2, width=2, image_size=(109, 89)), weights)
-    refuses(['evaluate', '--weights', weights, '--data', copy], '186x146', '109x89', '--resize')
+    refuses(['evaluate', '--weights', weights, '--data', copy], '186x146', '109x89',
+            '--resize')
     odd = copy / 'img_align_celeba' / '000001.jpg'
     Image.open(odd).resize((100, 100)).save(odd)
-    refuses(['evaluate', '--weights', weights, '--data', copy], '68x68', '109x89', '--resize')
+    refuses(['evaluate', '--weights', weights, '--data', copy], '68x68', '109x89',
+            '--resize')
     refuses(['train', '--data', copy, '--no-store'], 'Resize')
     refuses(['train', '--data', copy, '--size', 16, 16], '16x16', '32')
 
 
 def test_sizes_are_known_before_anything_is_written(refuses, drawn, tmp_path):
-    refuses(['train', '--data', drawn, '--size', 109, 89, '--out', 'run'], '218x178', '109x89', 'Resize')
+    refuses(['train', '--data', drawn, '--size', 109, 89, '--out', 'run'], '218x178',
+            '109x89', 'Resize')
     assert not (tmp_path / 'run').exists()
 
 
 @pytest.mark.parametrize('name', ['nonsense', 'cuda:99'])
 def test_device_that_is_not_there(refuses, drawn, name):
-    refuses(['train', '--data', drawn, '--device', name], f'--device {name} cannot be used here')
+    refuses(['train', '--data', drawn, '--device', name],
+            f'--device {name} cannot be used here')
 
 
 def test_foreign_weights(refuses, drawn, tmp_path):
@@ -116,7 +128,8 @@ def test_portraits_overwrite_nothing(refuses, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ['mine']
 
 
-@pytest.mark.parametrize('argv', [[], ['nonsense'], ['train', '--epochs', '0'], ['train', '--epochs', 'many'], ['enhance']])
+@pytest.mark.parametrize('argv', [[], ['nonsense'], ['train', '--epochs', '0'],
+                                  ['train', '--epochs', 'many'], ['enhance']])
 def test_usage_errors(argv, capsys):
     with pytest.raises(SystemExit, match='2'): main(argv)
     assert capsys.readouterr().err.startswith('usage: deblur-vae')
@@ -131,10 +144,15 @@ def test_a_process_of_its_own_says_the_same(deblur_vae):
 @pytest.mark.parametrize('mode', ['L', 'CMYK', 'P', 'RGBA', 'LA', 'I;16', '1'])
 def test_every_mode_becomes_rgb(drawn, tmp_path, mode):
     picture = Image.open(drawn / 'img_align_celeba' / '000001.jpg')
-    if mode == 'I;16': picture = Image.fromarray(np.asarray(picture.convert('L')).astype(np.uint16) * 257)
-    else: picture = picture.convert('L').convert('LA') if mode == 'LA' else picture.convert(mode)
+    if mode == 'I;16':
+        picture = Image.fromarray(
+            np.asarray(picture.convert('L')).astype(np.uint16) * 257)
+    else:
+        picture = (picture.convert('L').convert('LA') if mode == 'LA'
+                   else picture.convert(mode))
     picture.save(tmp_path / ('a.tif' if mode == 'CMYK' else 'a.png'))
     read, attributes = CelebADataset(tmp_path, None)[0]
     assert read.mode == 'RGB' and read.size == picture.size and attributes == {}
-    grey = np.asarray(picture) / 257 if mode == 'I;16' else np.asarray(picture.convert('L'))
+    grey = np.asarray(picture) / 257 if mode == 'I;16' else np.asarray(
+        picture.convert('L'))
     assert abs(np.asarray(read, float).mean() - grey.mean()) < 12

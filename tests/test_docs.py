@@ -17,7 +17,8 @@ CHAPTERS = [p for p in NOTEBOOKS if p.stem[:1].isdigit()]
 
 
 def cells(path, kind):
-    return [''.join(c['source']) for c in json.loads(path.read_text())['cells'] if c['cell_type'] == kind]
+    return [''.join(c['source']) for c in json.loads(path.read_text())['cells']
+            if c['cell_type'] == kind]
 
 
 def names(paths): return [p.stem for p in paths]
@@ -35,10 +36,15 @@ def test_site_is_configured_once():
 
 
 def test_sidebar_has_every_notebook_in_order():
-    contents = yaml.safe_load((ROOT / '_quarto.yml').read_text())['website']['sidebar'][0]['contents']
-    listed = [name for item in contents for name in (item['contents'] if isinstance(item, dict) else [item])]
-    assert listed[0] == 'index.ipynb' and listed[1:] == [p.relative_to(NBS).as_posix() for p in sorted(CHAPTERS, key=lambda p: (part(p), p.name))]
-    assert [item['section'] for item in contents[1:]] == ['The story', 'Real pictures', 'The workshop', 'Appendices']
+    contents = yaml.safe_load(
+        (ROOT / '_quarto.yml').read_text())['website']['sidebar'][0]['contents']
+    listed = [name for item in contents
+              for name in (item['contents'] if isinstance(item, dict) else [item])]
+    assert listed[0] == 'index.ipynb'
+    assert listed[1:] == [p.relative_to(NBS).as_posix()
+                          for p in sorted(CHAPTERS, key=lambda p: (part(p), p.name))]
+    assert [item['section'] for item in contents[1:]] == ['The story', 'Real pictures',
+                                                          'The workshop', 'Appendices']
 
 
 def is_one_class(code):
@@ -51,9 +57,11 @@ def is_one_class(code):
 @pytest.mark.parametrize('path', NOTEBOOKS, ids=names(NOTEBOOKS))
 def test_notebook_form(path):
     first = cells(path, 'markdown')[0]
-    assert re.match(r'# \S.*\n\n> \S', first), 'a notebook begins with a title and a subtitle'
+    assert re.match(r'# \S.*\n\n> \S',
+                    first), 'a notebook begins with a title and a subtitle'
     assert path.stat().st_size < 1e6
-    assert not [c['id'] for c in json.loads(path.read_text())['cells'] if not re.fullmatch(r'[\w-]+', c['id'])]
+    assert not [c['id'] for c in json.loads(path.read_text())['cells']
+                if not re.fullmatch(r'[\w-]+', c['id'])]
     for code in cells(path, 'code'):
         assert len(code.splitlines()) <= 42 or is_one_class(code), code[:80]
 
@@ -62,7 +70,8 @@ def test_notebook_form(path):
 def test_chapter_has_figures_words_and_asserts(path):
     code = cells(path, 'code')
     assert any('assert ' in c for c in code)
-    words = len(re.findall(r'\w+', re.sub(r'\$\$.*?\$\$', '', '\n'.join(cells(path, 'markdown')), flags=re.S)))
+    words = len(re.findall(r'\w+', re.sub(
+        r'\$\$.*?\$\$', '', '\n'.join(cells(path, 'markdown')), flags=re.S)))
     assert words >= 150, f'{words} words'
 
 
@@ -70,16 +79,21 @@ def test_chapter_has_figures_words_and_asserts(path):
 def test_figures_have_caption_and_alt_text(path):
     for cell in json.loads(path.read_text())['cells']:
         source = ''.join(cell['source'])
-        pictures = [o for o in cell.get('outputs', []) if any(k.startswith('image/') for k in o.get('data', {}))]
+        pictures = [o for o in cell.get('outputs', [])
+                    if any(k.startswith('image/') for k in o.get('data', {}))]
         if pictures and '#| hide' not in source:
-            assert '#| fig-cap: ' in source and '#| fig-alt: ' in source and '#| label: fig-' in source, source[:120]
-        if '#| label: fig-' in source: assert pictures, 'figure is missing: run `make notebooks`'
-        for output in cell.get('outputs', []): assert output['output_type'] != 'error', source[:120]
+            assert ('#| fig-cap: ' in source and '#| fig-alt: ' in source
+                    and '#| label: fig-' in source), source[:120]
+        if '#| label: fig-' in source:
+            assert pictures, 'figure is missing: run `make notebooks`'
+        for output in cell.get('outputs', []):
+            assert output['output_type'] != 'error', source[:120]
 
 
 @pytest.mark.parametrize('path', NOTEBOOKS, ids=names(NOTEBOOKS))
 def test_links_between_notebooks_lead_somewhere(path):
-    for target in re.findall(r'\]\(([^)#]+\.ipynb)', '\n'.join(cells(path, 'markdown'))):
+    for target in re.findall(r'\]\(([^)#]+\.ipynb)',
+                             '\n'.join(cells(path, 'markdown'))):
         assert (path.parent / target).exists(), target
 
 
@@ -87,7 +101,8 @@ def test_no_dead_address():
     settings = (ROOT / 'settings.ini').read_text()
     if re.search(r'^git_url *=\s*$', settings, re.M):
         for path in [*NOTEBOOKS, ROOT / 'README.md', ROOT / '_quarto.yml']:
-            assert not re.search(r'github\.com/[\w-]*/?deblur_vae|github\.io', path.read_text()), path
+            assert not re.search(r'github\.com/[\w-]*/?deblur_vae|github\.io',
+                                 path.read_text()), path
 
 
 def test_page_links_follow_the_address():
@@ -103,9 +118,11 @@ def test_readme_commands_exist(capsys):
     readme, makefile = (ROOT / 'README.md').read_text(), (ROOT / 'Makefile').read_text()
     blocks = '\n'.join(re.findall(r'```sh\n(.*?)```', readme, re.S))
     targets = set(re.findall(r'^make (\w+)', blocks, re.M))
-    assert {'demo', 'test'} <= targets and all(re.search(f'^{t}:', makefile, re.M) for t in targets)
+    assert {'demo', 'test'} <= targets
+    assert all(re.search(f'^{t}:', makefile, re.M) for t in targets)
     for line in re.findall(r'^deblur-vae (.+)$', blocks.replace('\\\n', ' '), re.M):
         command = line.split('#')[0].split()
         with pytest.raises(SystemExit, match='0'): main([command[0], '--help'])
         shown = capsys.readouterr().out
-        for option in command[1:]: assert option[0] != '-' or option in shown, f'{option} of: {line}'
+        for option in command[1:]:
+            assert option[0] != '-' or option in shown, f'{option} of: {line}'

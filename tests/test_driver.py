@@ -23,17 +23,22 @@ def drive(epochs=2):
     np.random.seed(1)
     torch.manual_seed(1)
     folder = os.environ['DATASET']
-    faces = CelebADataset(root_dir=f'{folder}/img_align_celeba', attr_file=f'{folder}/list_attr_celeba.txt',
-                          transform=transforms.Compose([transforms.ToTensor()]), filters={}, samples=20)
+    faces = CelebADataset(root_dir=f'{folder}/img_align_celeba',
+                          attr_file=f'{folder}/list_attr_celeba.txt',
+                          transform=transforms.Compose([transforms.ToTensor()]),
+                          filters={}, samples=20)
     held = len(faces) - int(0.8 * len(faces))
     train, val = random_split(faces, [len(faces) - held, held])
     train_loader = DataLoader(train, batch_size=8, shuffle=True, num_workers=0)
     val_loader = DataLoader(val, batch_size=8, shuffle=False, num_workers=0)
     model = VAE_UNet(latent_dim=128).to('cpu')
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-4)
-    losses = train_vae_deblur(model, train_loader, val_loader, optimizer, torch.device('cpu'), epochs=epochs, inferences=6)
-    blur = transforms.GaussianBlur(kernel_size=random.choice(range(5, 16, 2)), sigma=random.uniform(1.5, 3.0))
-    figure = inference_deblur(model, torch.device('cpu'), val_loader, epoch=epochs - 1, blur_transform=blur)
+    losses = train_vae_deblur(model, train_loader, val_loader, optimizer,
+                              torch.device('cpu'), epochs=epochs, inferences=6)
+    blur = transforms.GaussianBlur(kernel_size=random.choice(range(5, 16, 2)),
+                                   sigma=random.uniform(1.5, 3.0))
+    figure = inference_deblur(model, torch.device('cpu'), val_loader, epoch=epochs - 1,
+                              blur_transform=blur)
     return losses, figure, model
 
 
@@ -56,14 +61,17 @@ def driven(drawn, tmp_path_factory):
 def test_losses_fall_and_repeat(driven):
     (_, losses, _, model), (_, again, _, twin) = driven
     train_losses, val_losses = losses
-    assert len(train_losses) == len(val_losses) == 2 and train_losses[1] < train_losses[0]
+    assert len(train_losses) == len(val_losses) == 2
+    assert train_losses[1] < train_losses[0]
     assert losses == again, 'the same seed must give the same losses'
-    assert all(torch.equal(a, b) for a, b in zip(model.state_dict().values(), twin.state_dict().values()))
+    assert all(torch.equal(a, b)
+               for a, b in zip(model.state_dict().values(), twin.state_dict().values()))
 
 
 def test_figure_is_a_triptych(driven):
     figure = driven[0][2]
-    assert [ax.get_title() for ax in figure.axes] == ['Original', 'Blurred', 'Reconstructed']
+    assert [ax.get_title() for ax in figure.axes] == ['Original', 'Blurred',
+                                                      'Reconstructed']
     assert figure._suptitle.get_text().startswith('Epoch: 2, MSE: 0.')
 
 
@@ -72,14 +80,18 @@ def test_tensorboard_tags_are_those_of_the_post(driven):
     events = EventAccumulator(str(folder))
     events.Reload()
     assert {'Loss/Train', 'Loss/Val', 'KL Weight'} <= set(events.Tags()['scalars'])
-    assert {f'Validation/{name}' for name in ('Original', 'Blurred', 'Reconstructed')} <= set(events.Tags()['images'])
-    for tag, values in {'Loss/Train': train_losses, 'Loss/Val': val_losses, 'KL Weight': [0.0, 1.0]}.items():
-        assert [event.value for event in events.Scalars(tag)] == pytest.approx(values, rel=1e-5)
+    assert ({f'Validation/{name}' for name in ('Original', 'Blurred', 'Reconstructed')}
+            <= set(events.Tags()['images']))
+    for tag, values in {'Loss/Train': train_losses, 'Loss/Val': val_losses,
+                        'KL Weight': [0.0, 1.0]}.items():
+        assert [event.value for event in events.Scalars(tag)] == pytest.approx(
+            values, rel=1e-5)
 
 
 def test_checkpoints_hold_the_run(driven):
     folder, (train_losses, _), _, model = driven[0]
     assert [entry['train_loss'] for entry in read_history(folder)] == train_losses
     last = load_model(folder / 'last.safetensors').state_dict()
-    assert all(torch.equal(last[name], value) for name, value in model.state_dict().items())
+    assert all(torch.equal(last[name], value)
+               for name, value in model.state_dict().items())
     assert load_model(folder / 'best.safetensors').config == model.config

@@ -17,7 +17,9 @@ from deblur_vae.onnx import CLOSE, check_onnx, export_onnx, halve_weights, trial
 from deblur_vae.restore import SEEN, RestoreNet
 
 for package in ('onnx', 'onnxscript', 'onnxruntime'):
-    pytest.importorskip(package, reason=f"{package} is not installed: pip install -e '.[onnx]'", exc_type=ImportError)
+    pytest.importorskip(package,
+                        reason=f"{package} is not installed: pip install -e '.[onnx]'",
+                        exc_type=ImportError)
 
 SMALL = dict(channels=8, context=16, tail=8, dilations=(1, 2), deep=1)
 
@@ -45,7 +47,8 @@ def model(): return scrambled(0)
 
 
 @pytest.fixture(scope='module')
-def file(model, tmp_path_factory): return export_onnx(model, tmp_path_factory.mktemp('onnx') / 'new' / 'restore.onnx')
+def file(model, tmp_path_factory):
+    return export_onnx(model, tmp_path_factory.mktemp('onnx') / 'new' / 'restore.onnx')
 
 
 @pytest.fixture(scope='module')
@@ -53,7 +56,8 @@ def small(): return scrambled(1, 0.1, **SMALL)
 
 
 @pytest.fixture(scope='module')
-def small_file(small, tmp_path_factory): return export_onnx(small, str(tmp_path_factory.mktemp('onnx') / 'small.onnx'))
+def small_file(small, tmp_path_factory):
+    return export_onnx(small, str(tmp_path_factory.mktemp('onnx') / 'small.onnx'))
 
 
 @pytest.fixture
@@ -97,7 +101,8 @@ def test_any_size(small_file, small):
         x = torch.rand(1, SEEN, *size, generator=torch.Generator().manual_seed(0))
         with torch.no_grad(): theirs = small(x, True).numpy()
         apart = np.abs(session.run(None, {'seen': x.numpy()})[0] - theirs)
-        assert apart[:, :3].max() < 1e-2 and (apart[:, 3:] / np.maximum(1, theirs[:, 3:])).max() < 1e-2
+        assert apart[:, :3].max() < 1e-2
+        assert (apart[:, 3:] / np.maximum(1, theirs[:, 3:])).max() < 1e-2
 
 
 def test_what_is_in_it(file, model):
@@ -105,7 +110,8 @@ def test_what_is_in_it(file, model):
     proto = onnx.load(file)
     onnx.checker.check_model(proto, full_check=True)
     about = {prop.key: prop.value for prop in proto.metadata_props}
-    assert json.loads(about['config']) == model.config and about['class'] == 'RestoreNet' and about['licence'] == 'CC BY 4.0'
+    assert json.loads(about['config']) == model.config
+    assert about['class'] == 'RestoreNet' and about['licence'] == 'CC BY 4.0'
     assert about['version'] == __version__ and about['sha256'] == weights_sha256(model)
     assert proto.opset_import[0].version == 18 and len(proto.opset_import) == 1
     assert not any(node.doc_string or node.metadata_props for node in proto.graph.node)
@@ -115,30 +121,44 @@ def test_what_is_in_it(file, model):
 def test_weights_are_exact(file, model):
     "Every weight that matters is found in the file, as float16 holds it."
     import onnx
-    arrays = [onnx.numpy_helper.to_array(tensor) for tensor in onnx.load(file).graph.initializer]
-    stored = {np.sort(array.astype(np.float16), None).tobytes() for array in arrays if array.dtype.kind == 'f' and array.max() < 6e4}
-    missing = [name for name, weight in model.state_dict().items() if np.sort(weight.half().numpy(), None).tobytes() not in stored]
+    arrays = [onnx.numpy_helper.to_array(tensor)
+              for tensor in onnx.load(file).graph.initializer]
+    stored = {np.sort(array.astype(np.float16), None).tobytes() for array in arrays
+              if array.dtype.kind == 'f' and array.max() < 6e4}
+    missing = [name for name, weight in model.state_dict().items()
+               if np.sort(weight.half().numpy(), None).tobytes() not in stored]
     assert missing == []
 
 
 def test_halving_keeps_what_float16_cannot_hold():
     import onnx
-    arrays = dict(exact=np.full(300, 0.5, np.float32), fine=np.full(300, 0.1, np.float32), huge=np.full(300, 1e6, np.float32),
-                  whole=np.arange(300), few=np.full(3, 0.5, np.float32), idle=np.zeros(300, np.float32))
+    arrays = dict(exact=np.full(300, 0.5, np.float32),
+                  fine=np.full(300, 0.1, np.float32),
+                  huge=np.full(300, 1e6, np.float32),
+                  whole=np.arange(300), few=np.full(3, 0.5, np.float32),
+                  idle=np.zeros(300, np.float32))
     kinds = {'whole': onnx.TensorProto.INT64}
-    nodes = [onnx.helper.make_node('Identity', [name], [f'{name}.out']) for name in arrays if name != 'idle']
-    outputs = [onnx.helper.make_tensor_value_info(f'{name}.out', kinds.get(name, onnx.TensorProto.FLOAT), array.shape)
+    nodes = [onnx.helper.make_node('Identity', [name], [f'{name}.out'])
+             for name in arrays if name != 'idle']
+    outputs = [onnx.helper.make_tensor_value_info(
+        f'{name}.out', kinds.get(name, onnx.TensorProto.FLOAT), array.shape)
                for name, array in arrays.items() if name != 'idle']
-    graph = onnx.helper.make_graph(nodes, 'test', [], outputs, [onnx.numpy_helper.from_array(a, name) for name, a in arrays.items()])
-    shrunk = halve_weights(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid('', 18)]))
-    assert [tensor.name for tensor in shrunk.graph.initializer] == ['exact.half', 'fine', 'huge', 'whole', 'few']
+    graph = onnx.helper.make_graph(nodes, 'test', [], outputs, [
+        onnx.numpy_helper.from_array(a, name) for name, a in arrays.items()])
+    shrunk = halve_weights(
+        onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid('', 18)]))
+    assert [tensor.name for tensor in shrunk.graph.initializer] == [
+        'exact.half', 'fine', 'huge', 'whole', 'few']
     import onnxruntime
     results = onnxruntime.InferenceSession(shrunk.SerializeToString()).run(None, {})
-    for name, result in zip(arrays, results): assert (result == arrays[name]).all() and result.dtype == arrays[name].dtype
+    for name, result in zip(arrays, results):
+        assert (result == arrays[name]).all() and result.dtype == arrays[name].dtype
 
 
 def test_networks_refused(tmp_path):
-    with pytest.raises(ValueError, match='only a RestoreNet can be exported, not VAE_UNet') as error:
+    with pytest.raises(
+            ValueError,
+            match='only a RestoreNet can be exported, not VAE_UNet') as error:
         export_onnx(VAE_UNet(image_size=(32, 32), width=4), tmp_path / 'x.onnx')
     assert one_line(error)
     assert not os.listdir(tmp_path)
@@ -146,9 +166,12 @@ def test_networks_refused(tmp_path):
 
 @pytest.mark.parametrize('package', ['onnx', 'onnxscript', 'onnxruntime'])
 def test_missing_package(small, tmp_path, monkeypatch, package):
-    for name in [name for name in sys.modules if name.split('.')[0] == package]: monkeypatch.delitem(sys.modules, name)
+    for name in [name for name in sys.modules if name.split('.')[0] == package]:
+        monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(ValueError, match=rf"^{package} is not installed: pip install 'deblur_vae\[onnx\]'") as error:
+    with pytest.raises(
+            ValueError,
+            match=rf"^{package} is not installed: pip install 'deblur_vae\[onnx\]'") as error:
         export_onnx(small, tmp_path / 'x.onnx')
     assert one_line(error) and not os.listdir(tmp_path)
 
@@ -156,9 +179,12 @@ def test_missing_package(small, tmp_path, monkeypatch, package):
 def test_package_works_without_the_extra():
     "Nothing of the extra is imported with the module."
     tree = ast.parse(Path(deblur_vae.onnx.__file__).read_text())
-    imported = [name for node in ast.walk(tree) if isinstance(node, (ast.Import, ast.ImportFrom))
-                for name in [getattr(node, 'module', None), *(alias.name for alias in node.names)]]
-    assert 'torch' in imported and not any(str(name).startswith('onnx') for name in imported)
+    imported = [name for node in ast.walk(tree)
+                if isinstance(node, (ast.Import, ast.ImportFrom))
+                for name in [getattr(node, 'module', None),
+                             *(alias.name for alias in node.names)]]
+    assert 'torch' in imported
+    assert not any(str(name).startswith('onnx') for name in imported)
 
 
 def test_nothing_left_when_it_differs(again, small, tmp_path):
@@ -166,7 +192,8 @@ def test_nothing_left_when_it_differs(again, small, tmp_path):
     kept.write_bytes(b'before')
     other = scrambled(2, 0.1, **SMALL)
     for path in (kept, tmp_path / 'folder' / 'new.onnx'):
-        with pytest.raises(ValueError, match='differ by .* more than 0.001') as error: export_onnx(other, path)
+        with pytest.raises(ValueError, match='differ by .* more than 0.001') as error:
+            export_onnx(other, path)
         assert one_line(error)
     assert kept.read_bytes() == b'before' and os.listdir(tmp_path) == ['kept.onnx']
 
@@ -174,20 +201,24 @@ def test_nothing_left_when_it_differs(again, small, tmp_path):
 def test_nan_is_a_difference(small_file):
     broken = scrambled(1, 0.1, **SMALL)
     with torch.no_grad(): broken.last.bias[:] = torch.nan
-    with pytest.raises(ValueError, match='differ by nan'): check_onnx(small_file, broken)
+    with pytest.raises(ValueError, match='differ by nan'):
+        check_onnx(small_file, broken)
 
 
 def test_nothing_left_when_it_cannot_be_written(again, small, tmp_path):
     (tmp_path / 'is_a_folder').mkdir()
     with pytest.raises(OSError, match='is_a_folder could not be written') as error:
         export_onnx(small, tmp_path / 'is_a_folder')
-    assert one_line(error) and os.listdir(tmp_path) == ['is_a_folder'] and not os.listdir(tmp_path / 'is_a_folder')
+    assert one_line(error) and os.listdir(tmp_path) == ['is_a_folder']
+    assert not os.listdir(tmp_path / 'is_a_folder')
 
 
 def test_other_files_refused(small_file, small, tmp_path):
     for content in (b'', b'no network', small_file.read_bytes()[:5000]):
         (tmp_path / 'x.onnx').write_bytes(content)
-        with pytest.raises(ValueError, match='x.onnx: not a network that ONNX Runtime can read') as error:
+        with pytest.raises(
+                ValueError,
+                match='x.onnx: not a network that ONNX Runtime can read') as error:
             check_onnx(tmp_path / 'x.onnx', small)
         assert one_line(error)
     import onnx
@@ -204,10 +235,12 @@ def test_other_files_refused(small_file, small, tmp_path):
 
 def test_half_weights_and_training_mode(again, small, tmp_path, capfd):
     "Neither the type of the weights nor the mode matters; the model and the generator of random numbers stay as they were."
-    half, state = scrambled(1, 0.1, **SMALL).half().train(), torch.random.get_rng_state()
+    half, state = (scrambled(1, 0.1, **SMALL).half().train(),
+                   torch.random.get_rng_state())
     with warnings.catch_warnings():
         warnings.simplefilter('error')
         export_onnx(half, tmp_path / 'half.onnx')
     assert torch.equal(state, torch.random.get_rng_state())
-    assert half.training and half.last.weight.dtype == torch.float16 and weights_sha256(half) == weights_sha256(small)
+    assert half.training and half.last.weight.dtype == torch.float16
+    assert weights_sha256(half) == weights_sha256(small)
     assert capfd.readouterr() == ('', '')

@@ -17,7 +17,8 @@ from deblur_vae.train import train_vae_deblur
 @pytest.fixture
 def train(drawn, launch):
     "Starts `deblur-vae train` on the portraits into a folder."
-    return lambda out, *more, **options: launch('train', '--data', drawn, *SMALL, '--out', out, *more, **options)
+    return lambda out, *more, **options: launch('train', '--data', drawn, *SMALL,
+                                                '--out', out, *more, **options)
 
 
 def check_refused(command, *words, code=2) -> str:
@@ -33,7 +34,8 @@ def check_finite(state: dict) -> None:
     assert all(value.isfinite().all() for value in state['model'].values())
 
 
-def left_over(folder) -> list: return [path.name for path in folder.iterdir() if path.name.startswith('.')]
+def left_over(folder) -> list:
+    return [path.name for path in folder.iterdir() if path.name.startswith('.')]
 
 
 def test_a_storm_of_three_kills(drawn, tmp_path):
@@ -47,7 +49,9 @@ def test_terminated_and_resumed(train, drawn, tmp_path):
     await_change(run / 'last.pt', first)
     await_change(run / 'last.pt', first, before=stamp(run / 'last.pt'))
     first.send(signal.SIGTERM)
-    check_refused(first, f'stopped by SIGTERM; a checkpoint is in {run}: go on with --resume', code=143)
+    check_refused(first,
+                  f'stopped by SIGTERM; a checkpoint is in {run}: go on with --resume',
+                  code=143)
     epoch, step = loadable(run)
     assert epoch == 0 and 0 < step < 32 and not left_over(run)
 
@@ -56,41 +60,52 @@ def test_terminated_and_resumed(train, drawn, tmp_path):
     assert (run / 'last.pt').read_bytes() == before
 
     second = train(run, *options, '--resume')
-    assert second.wait() == 0 and [entry['epoch'] for entry in read_history(run)] == [0, 1], second.said()
+    assert second.wait() == 0 and [
+        entry['epoch'] for entry in read_history(run)] == [0, 1], second.said()
     assert loadable(run) == (2, 0)
 
     third = train(run, '--epochs', 1, '--overwrite')
-    assert third.wait() == 0 and len(read_history(run)) == 1 and len(list(run.glob('events.*'))) == 1, third.said()
+    assert third.wait() == 0 and len(read_history(run)) == 1 and len(
+        list(run.glob('events.*'))) == 1, third.said()
 
 
 def test_a_loss_that_is_no_number(train, tmp_path):
     "A learning rate of 1e30 throws the weights out of all numbers at the first step."
     run = tmp_path / 'run'
-    check_refused(train(run, '--lr', '1e30'), 'the loss is', 'at step 2 of epoch 1 with learning rate 1e+30', '; the last good '
-                  f'checkpoint is {run}/last.pt (epoch 1, step 0): ', 'lower learning rate', code=1)
+    check_refused(train(run, '--lr', '1e30'), 'the loss is',
+                  'at step 2 of epoch 1 with learning rate 1e+30', '; the last good '
+                  f'checkpoint is {run}/last.pt (epoch 1, step 0): ',
+                  'lower learning rate', code=1)
     check_finite(load_checkpoint(run / 'last.pt'))
 
 
 class Spoilt:
     "The loss, spoilt at its step number `at`: `nan` itself, or a number whose gradient is `nan`."
-    def __init__(self, at: int, silently: bool): self.at, self.silently, self.calls = at, silently, 0
+    def __init__(self, at: int, silently: bool):
+        self.at, self.silently, self.calls = at, silently, 0
 
     def __call__(self, recon, *args) -> torch.Tensor:
-        loss, self.calls = loss_function(recon, *args), self.calls + torch.is_grad_enabled()
+        loss, self.calls = (loss_function(recon, *args),
+                            self.calls + torch.is_grad_enabled())
         if self.calls != self.at or not torch.is_grad_enabled(): return loss
         return loss + (recon.sum() * 0).sqrt() if self.silently else loss * float('nan')
 
 
-@pytest.mark.parametrize('at, silently, where', [(3, False, 'epoch 1, step 2'), (6, False, 'epoch 2, step 1'),
-                                                 (3, True, 'epoch 1, step 2'), (4, True, 'epoch 1, step 3')])
+@pytest.mark.parametrize('at, silently, where',
+                         [(3, False, 'epoch 1, step 2'), (6, False, 'epoch 2, step 1'),
+                          (3, True, 'epoch 1, step 2'), (4, True, 'epoch 1, step 3')])
 def test_weights_that_are_no_numbers_are_not_kept(tmp_path, at, silently, where):
     "A checkpoint after each step: the one that the message names is from before the fault, and so is every weight in the folder."
     pictures = [(picture, {}) for picture in torch.rand(16, 3, 32, 32)]
     model = new_model(0, image_size=(32, 32), width=4, latent_dim=4)
     with pytest.raises(TrainingError) as failed:
-        train_vae_deblur(model, *make_loaders(pictures, pictures, 4), torch.optim.Adam(model.parameters()), 'cpu', 3, 0,
-                         log_dir=tmp_path, loss=Spoilt(at, silently), checkpoint_minutes=1e-9)
-    assert f'the last good checkpoint is {tmp_path}/last.pt ({where}): ' in str(failed.value) and '\n' not in str(failed.value)
+        train_vae_deblur(model, *make_loaders(pictures, pictures, 4),
+                         torch.optim.Adam(model.parameters()), 'cpu', 3, 0,
+                         log_dir=tmp_path, loss=Spoilt(at, silently),
+                         checkpoint_minutes=1e-9)
+    assert f'the last good checkpoint is {tmp_path}/last.pt ({where}): ' in str(
+        failed.value)
+    assert '\n' not in str(failed.value)
     loadable(tmp_path)
     for path in tmp_path.glob('*.pt'): check_finite(load_checkpoint(path))
 
@@ -103,8 +118,10 @@ def test_files_may_not_grow(train, tmp_path):
     first.send(signal.SIGINT)
     assert first.wait() == 130
     before, history = (run / 'last.pt').read_bytes(), read_history(run)
-    check_refused(train(run, *epochs, '--resume', limit=100_000), f'{run}/last.pt could not be written (File too large)')
-    assert (run / 'last.pt').read_bytes() == before and read_history(run) == history and not left_over(run)
+    check_refused(train(run, *epochs, '--resume', limit=100_000),
+                  f'{run}/last.pt could not be written (File too large)')
+    assert (run / 'last.pt').read_bytes() == before and read_history(run) == history
+    assert not left_over(run)
 
 
 @pytest.fixture
@@ -114,10 +131,14 @@ def small_disk(tmp_path):
     disk.mkdir()
 
     def size(kilobytes: int, *more: str) -> None:
-        done = subprocess.run(['mount', '-t', 'tmpfs', '-o', ','.join([f'size={kilobytes}k', *more]), 'tmpfs', disk],
+        done = subprocess.run(['mount', '-t', 'tmpfs', '-o',
+                               ','.join([f'size={kilobytes}k', *more]), 'tmpfs', disk],
                               capture_output=True)
-        if done.returncode: pytest.skip('no file system may be mounted here; test_files_may_not_grow stands in for it')
-    if not shutil.which('mount'): pytest.skip('there is no mount here; test_files_may_not_grow stands in for it')
+        if done.returncode:
+            pytest.skip(
+                'no file system may be mounted here; test_files_may_not_grow stands in for it')
+    if not shutil.which('mount'):
+        pytest.skip('there is no mount here; test_files_may_not_grow stands in for it')
     yield disk, size
     subprocess.run(['umount', disk], capture_output=True)
 
@@ -130,8 +151,10 @@ def test_the_disk_fills_up(train, small_disk):
     for kilobytes in (1000, 1400, 1800, 2200):
         if kilobytes > 1000: size(kilobytes, 'remount')
         before = stamp(checkpoint)
-        line = check_refused(train(run, '--epochs', 2, '--resume'), f'deblur-vae: {run}/', 'No space left on device')
-        assert 'could not be written' in line and checkpoint.exists() and not left_over(run), before
+        line = check_refused(train(run, '--epochs', 2, '--resume'),
+                             f'deblur-vae: {run}/', 'No space left on device')
+        assert 'could not be written' in line and checkpoint.exists() and not left_over(
+            run), before
         check_finite(load_checkpoint(checkpoint))
         positions.append(loadable(run))
     assert positions == sorted(positions) and positions[-1] > (0, 0)
@@ -147,15 +170,19 @@ def test_nowhere_to_write(train, tmp_path):
 
 def test_options_of_the_engine(train, tmp_path):
     run = tmp_path / 'run'
-    done = train(run, '--epochs', 1, '--ema', 0.9, '--clip', 100, '--flip', '--accumulate', 2, '--precision', 'bf16', '--cosine')
+    done = train(run, '--epochs', 1, '--ema', 0.9, '--clip', 100, '--flip',
+                 '--accumulate', 2, '--precision', 'bf16', '--cosine')
     assert done.wait() == 0 and len(read_history(run)) == 1, done.said()
     state = load_checkpoint(run / 'last.pt')
-    assert 'average' in state and state['config']['recipe']['ema'] == 0.9 and 'bf16' in state['config']['how']['machine']
+    assert 'average' in state and state['config']['recipe']['ema'] == 0.9
+    assert 'bf16' in state['config']['how']['machine']
     assert state['scheduler']['last_epoch'] == 4
 
 
-@pytest.mark.parametrize('option', [('--ema', 2), ('--ema', 0), ('--clip', -1), ('--accumulate', 0), ('--precision', 'fp8')])
+@pytest.mark.parametrize('option', [('--ema', 2), ('--ema', 0), ('--clip', -1),
+                                    ('--accumulate', 0), ('--precision', 'fp8')])
 def test_options_out_of_range(option, capsys):
     from deblur_vae.cli import main
     with pytest.raises(SystemExit) as refused: main(['train', *map(str, option)])
-    assert refused.value.code == 2 and f'argument {option[0]}: ' in capsys.readouterr().err
+    assert refused.value.code == 2
+    assert f'argument {option[0]}: ' in capsys.readouterr().err

@@ -16,7 +16,8 @@ EACH = 350  # damaged copies of each of the kinds of files below
 
 def picture(mode='RGB', size=(48, 40)):
     y, x = np.mgrid[:size[1], :size[0]]
-    image = Image.fromarray(np.stack([x * 5, y * 6, (x * y) // 8, 255 - x * 2], 2).astype(np.uint8))
+    image = Image.fromarray(
+        np.stack([x * 5, y * 6, (x * y) // 8, 255 - x * 2], 2).astype(np.uint8))
     return image.convert(mode)
 
 
@@ -34,12 +35,17 @@ def labels():
 
 
 def kinds():
-    return {'plain.jpg': encoded(picture(), 'JPEG', quality=85), 'progressive.jpg': encoded(picture(), 'JPEG', progressive=True, **labels()),
+    return {'plain.jpg': encoded(picture(), 'JPEG', quality=85),
+            'progressive.jpg': encoded(picture(), 'JPEG', progressive=True, **labels()),
             'cmyk.jpg': encoded(picture('RGB').convert('CMYK'), 'JPEG', **labels()),
-            'plain.png': encoded(picture('RGBA'), 'PNG', **labels()), 'palette.png': encoded(picture('RGB').quantize(32), 'PNG'),
-            'deep.png': deep_png(np.asarray(picture()).astype(np.uint16) * 200), 'lossy.webp': encoded(picture('RGBA'), 'WEBP', **labels()),
-            'lossless.webp': encoded(picture(), 'WEBP', lossless=True), 'plain.tif': encoded(picture(), 'TIFF', compression='tiff_lzw', **labels()),
-            'deep.tif': plain_tiff(np.asarray(picture()).astype(np.uint16) * 200), 'plain.gif': encoded(picture().quantize(16), 'GIF'),
+            'plain.png': encoded(picture('RGBA'), 'PNG', **labels()),
+            'palette.png': encoded(picture('RGB').quantize(32), 'PNG'),
+            'deep.png': deep_png(np.asarray(picture()).astype(np.uint16) * 200),
+            'lossy.webp': encoded(picture('RGBA'), 'WEBP', **labels()),
+            'lossless.webp': encoded(picture(), 'WEBP', lossless=True),
+            'plain.tif': encoded(picture(), 'TIFF', compression='tiff_lzw', **labels()),
+            'deep.tif': plain_tiff(np.asarray(picture()).astype(np.uint16) * 200),
+            'plain.gif': encoded(picture().quantize(16), 'GIF'),
             'plain.bmp': encoded(picture(), 'BMP')}
 
 
@@ -50,16 +56,20 @@ def damaged(content: bytes, random: np.random.Generator) -> bytes:
         start, length = int(random.integers(0, len(data))), int(random.integers(1, 40))
         match random.integers(0, 7):
             case 0:
-                for at in random.integers(0, len(data), random.integers(1, 12)): data[at] ^= 1 << int(random.integers(0, 8))
+                for at in random.integers(0, len(data), random.integers(1, 12)):
+                    data[at] ^= 1 << int(random.integers(0, 8))
             case 1: del data[max(start, 1):]
             case 2:
                 other = int(random.integers(0, len(data)))
-                data[start:start + length], data[other:other + length] = data[other:other + length], data[start:start + length]
+                data[start:start + length], data[other:other + length] = (
+                    data[other:other + length], data[start:start + length])
             case 3:
-                for at in random.integers(0, min(64, len(data)), random.integers(1, 5)): data[at] = int(random.choice([0, 1, 127, 128, 255]))
+                for at in random.integers(0, min(64, len(data)), random.integers(1, 5)):
+                    data[at] = int(random.choice([0, 1, 127, 128, 255]))
             case 4: data[start:start] = random.bytes(length)
             case 5: del data[start:start + length]
-            case 6: data[start:start + length] = bytes([int(random.choice([0, 255]))]) * length
+            case 6: data[start:start + length] = (
+                bytes([int(random.choice([0, 255]))]) * length)
         if not data: data += b'\0'
     return bytes(data)
 
@@ -71,7 +81,8 @@ def test_damaged_pictures(tmp_path, name, capfd):
     source, out = tmp_path / name, tmp_path / 'out'
     with warnings.catch_warnings():
         warnings.simplefilter('error')
-        for i in range(EACH if name.rpartition('.')[2] in ('jpg', 'png', 'webp') else EACH // 4):
+        for i in range(EACH if name.rpartition('.')[2] in ('jpg', 'png', 'webp')
+                       else EACH // 4):
             source.write_bytes(damaged(content, random))
             start = time.perf_counter()
             failures = enhance_files([source], f'{out}/', lambda pixels: pixels)
@@ -81,12 +92,16 @@ def test_damaged_pictures(tmp_path, name, capfd):
             assert not told.out and 'Traceback' not in told.err
             if failures:
                 (_, line), = failures
-                assert '\n' not in line and name in line and not written, (i, line, told.err)
+                assert '\n' not in line and name in line and not written, (
+                    i, line, told.err)
                 # libtiff itself speaks to stderr, and Pillow cannot be told to stop it
-                assert told.err == f'deblur-vae: {line}\n' or name.endswith('.tif') and told.err.endswith(line + '\n'), (i, told.err)
+                assert told.err == f'deblur-vae: {line}\n' or name.endswith(
+                    '.tif') and told.err.endswith(line + '\n'), (i, told.err)
             else:
                 assert written == [name], i
-                assert name.endswith('.tif') or all(f'{source}: ' in note for note in told.err.splitlines()), (i, told.err)
+                assert name.endswith('.tif') or all(
+                    f'{source}: ' in note
+                    for note in told.err.splitlines()), (i, told.err)
                 read_image(out / name)
                 (out / name).unlink()
                 read += 1
@@ -96,12 +111,15 @@ def test_damaged_pictures(tmp_path, name, capfd):
 
 def test_random_bytes_and_every_length(tmp_path):
     random, source = np.random.default_rng(1), tmp_path / 'a.png'
-    heads = [b'', b'\xff\xd8\xff\xe0', b'\x89PNG\r\n\x1a\n', b'RIFF\x40\0\0\0WEBPVP8 ', b'II*\0\x08\0\0\0', b'GIF89a', b'BM', b'P6 9 9 255\n']
+    heads = [b'', b'\xff\xd8\xff\xe0', b'\x89PNG\r\n\x1a\n', b'RIFF\x40\0\0\0WEBPVP8 ',
+             b'II*\0\x08\0\0\0', b'GIF89a', b'BM', b'P6 9 9 255\n']
     for i in range(200):
-        source.write_bytes(heads[i % len(heads)] + random.bytes(int(random.integers(1, 400))))
+        source.write_bytes(heads[i % len(heads)]
+                           + random.bytes(int(random.integers(1, 400))))
         try: read_image(source)
         except DataError as error: assert '\n' not in str(error)
-    for content in (encoded(picture(size=(9, 7)), 'PNG'), encoded(picture(size=(9, 7)), 'WEBP')):
+    for content in (encoded(picture(size=(9, 7)), 'PNG'),
+                    encoded(picture(size=(9, 7)), 'WEBP')):
         for length in range(len(content)):
             source.write_bytes(content[:length])
             try: read_image(source)

@@ -11,7 +11,8 @@ import torch
 from skimage import data
 
 from deblur_vae.camera import FAMILIES, add_noise, convolve, inner, jpeg, spread
-from deblur_vae.classical import (DENSE, Blur, Candidate, Scene, Spectrum, estimate_blur, evidence, noises, padded,
+from deblur_vae.classical import (DENSE, Blur, Candidate, Scene, Spectrum,
+                                  estimate_blur, evidence, noises, padded,
                                   scene_of, scored)
 from deblur_vae.data import to_8bit
 from deblur_vae.portraits import draw_portrait
@@ -22,7 +23,8 @@ HERE = Path(__file__).parent / 'javascript'
 CUT = 18 # pixels of a scene, beyond the border of its picture
 
 
-def tensor(pixels): return torch.from_numpy(np.array(pixels)[..., :3]).permute(2, 0, 1) / 255
+def tensor(pixels):
+    return torch.from_numpy(np.array(pixels)[..., :3]).permute(2, 0, 1) / 255
 
 
 def part(photo, top, left, height, width):
@@ -51,30 +53,44 @@ PICTURES = {
     'two widths': lambda: blurred(portrait(4), 'turned', 3.2, 1.3, 70.0),
     'noise': lambda: blurred(portrait(6), 'disc', 2.6, noise=0.01),
     'sharp': lambda: blurred(portrait(7), 'none'),
-    'coffee': lambda: blurred(part('coffee', 60, 150, 184, 224), 'gaussian', 1.6, noise=0.004),
-    'JPEG': lambda: blurred(part('chelsea', 20, 100, 214, 200), 'motion', 7.0, 120.0, quality=90),
-    'grey': lambda: blurred(part('camera', 100, 150, 194, 201), 'turned', 2.2, 1.0, 20.0),
+    'coffee': lambda: blurred(part('coffee', 60, 150, 184, 224), 'gaussian', 1.6,
+                              noise=0.004),
+    'JPEG': lambda: blurred(part('chelsea', 20, 100, 214, 200), 'motion', 7.0, 120.0,
+                            quality=90),
+    'grey': lambda: blurred(part('camera', 100, 150, 194, 201), 'turned', 2.2, 1.0,
+                            20.0),
     'rocket': lambda: blurred(part('rocket', 50, 200, 200, 220), 'gaussian', 3.3),
-    'long': lambda: blurred(part('astronaut', 0, 0, 164, 476), 'disc', 2.0, noise=0.003),
-    'pieces': lambda: blurred(part('astronaut', 0, 0, 476, 476), 'motion', 6.0, 80.0).repeat(1, 3, 1)[:, :1100],
+    'long': lambda: blurred(part('astronaut', 0, 0, 164, 476), 'disc', 2.0,
+                            noise=0.003),
+    'pieces': lambda: blurred(part('astronaut', 0, 0, 476, 476), 'motion', 6.0,
+                              80.0).repeat(1, 3, 1)[:, :1100],
     'tiny': lambda: blurred(part('astronaut', 60, 180, 16, 17), 'gaussian', 1.2),
     'flat': lambda: torch.full((3, 40, 41), 128 / 255),
 }
 picture = cache(lambda name: PICTURES[name]())
 blur_in = cache(lambda name: estimate_blur(picture(name)))
-KERNELS = [('none', ()), ('gaussian', (1.7,)), ('gaussian', (2.5, 9)), ('turned', (3.0, 1.2, 30.0)),
-           ('disc', (3.3,)), ('disc', (0.6,)), ('motion', (9.2, 37.0)), ('motion', (4.0, -100.0))]
-SCENES = [Scene(FAMILIES['none'](), Spectrum(kind, torch.tensor(theta), quality), levels) for kind, theta, levels, quality in [
-    (0, [0.5, -1.0, 0.3, 0.2, -0.1, 0.2, -0.1, 0.5, -5.5, -0.7], (0.3, -0.4), None),
-    (1, [-1.5, 0.4, 0.0, 1.2, 0.6, -0.2, 0.1, 0.4, -7.5, 0.6], (-1.0, 0.8), 83)]]
+KERNELS = [('none', ()), ('gaussian', (1.7,)), ('gaussian', (2.5, 9)),
+           ('turned', (3.0, 1.2, 30.0)),
+           ('disc', (3.3,)), ('disc', (0.6,)), ('motion', (9.2, 37.0)),
+           ('motion', (4.0, -100.0))]
+SCENES = [
+    Scene(FAMILIES['none'](), Spectrum(kind, torch.tensor(theta), quality), levels)
+    for kind, theta, levels, quality in [
+        (0, [0.5, -1.0, 0.3, 0.2, -0.1, 0.2, -0.1, 0.5, -5.5, -0.7], (0.3, -0.4), None),
+        (1, [-1.5, 0.4, 0.0, 1.2, 0.6, -0.2, 0.1, 0.4, -7.5, 0.6], (-1.0, 0.8), 83)]]
 FRAMES = [(45, 60), (64, 33)]
-BLURS = [Blur(family, parameters, spectrum, likelier) for likelier, family, parameters, spectrum in [
-    (0.0, 'none', (), SCENES[0].spectrum), (812.5, 'disc', (3.25,), SCENES[1].spectrum), (3.4, 'gaussian', (2.125,), SCENES[0].spectrum),
-    (1e4, 'gaussian', (1.5, 9), SCENES[0].spectrum), (20.0, 'turned', (2.005, 1.0, 202.5), SCENES[0].spectrum),
-    (20.0, 'motion', (8.25, -0.3), SCENES[1].spectrum)]]
+BLURS = [Blur(family, parameters, spectrum, likelier)
+         for likelier, family, parameters, spectrum in [
+             (0.0, 'none', (), SCENES[0].spectrum),
+             (812.5, 'disc', (3.25,), SCENES[1].spectrum),
+             (3.4, 'gaussian', (2.125,), SCENES[0].spectrum),
+             (1e4, 'gaussian', (1.5, 9), SCENES[0].spectrum),
+             (20.0, 'turned', (2.005, 1.0, 202.5), SCENES[0].spectrum),
+             (20.0, 'motion', (8.25, -0.3), SCENES[1].spectrum)]]
 
 
-def plain_spectrum(s): return dict(kind=s.kind, theta=s.theta.tolist(), quality=s.quality, noise=s.noise)
+def plain_spectrum(s):
+    return dict(kind=s.kind, theta=s.theta.tolist(), quality=s.quality, noise=s.noise)
 
 
 def write_job(folder: Path):
@@ -85,13 +101,18 @@ def write_job(folder: Path):
     places, at = [], 0
     with open(folder / 'pixels.bin', 'wb') as file:
         for name in PICTURES:
-            pixels = (picture(name) * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
+            pixels = (picture(name) * 255).round().byte().permute(
+                1, 2, 0).contiguous().numpy()
             places.append(dict(at=at, height=pixels.shape[0], width=pixels.shape[1]))
             at += file.write(pixels.tobytes())
-    scenes = [dict(scene=dict(spectrum=plain_spectrum(s.spectrum), levels=s.levels), height=h, width=w)
+    scenes = [dict(scene=dict(spectrum=plain_spectrum(s.spectrum), levels=s.levels),
+                   height=h, width=w)
               for s, (h, w) in zip(SCENES, FRAMES)]
-    blurs = [dict(family=b.family, parameters=b.parameters, spectrum=plain_spectrum(b.spectrum), likelier=b.likelier) for b in BLURS]
-    (folder / 'job.json').write_text(json.dumps(dict(pictures=places, kernels=KERNELS, scenes=scenes, blurs=blurs)))
+    blurs = [dict(family=b.family, parameters=b.parameters,
+                  spectrum=plain_spectrum(b.spectrum), likelier=b.likelier)
+             for b in BLURS]
+    (folder / 'job.json').write_text(
+        json.dumps(dict(pictures=places, kernels=KERNELS, scenes=scenes, blurs=blurs)))
 
 
 @pytest.fixture(scope='module')
@@ -99,7 +120,8 @@ def found(tmp_path_factory):
     "What the modules find, with the pictures by name."
     if not (node := shutil.which('node')): pytest.skip('node is not installed')
     write_job(folder := tmp_path_factory.mktemp('javascript'))
-    run = subprocess.run([node, HERE / 'estimate.mjs', folder], capture_output=True, text=True, timeout=120)
+    run = subprocess.run([node, HERE / 'estimate.mjs', folder], capture_output=True,
+                         text=True, timeout=120)
     assert not run.returncode, run.stderr
     answers = json.loads(run.stdout)
     return answers | dict(pictures=dict(zip(PICTURES, answers['pictures'])))
@@ -107,14 +129,16 @@ def found(tmp_path_factory):
 
 def averaged(blurs):
     "The kernel that is expected: the mean of the plausible ones, [65,65]."
-    return sum(share * padded(FAMILIES[family](*parameters), 65) for family, parameters, share in blurs)
+    return sum(share * padded(FAMILIES[family](*parameters), 65)
+               for family, parameters, share in blurs)
 
 
 @pytest.mark.parametrize('name', PICTURES)
 def test_finds_the_blur_that_python_finds(found, name):
     "Python counts in 32 bits, so that the last steps of its search, 0.4 % each, are taken by chance."
     ours, theirs = found['pictures'][name]['blur'], blur_in(name)
-    assert (ours['family'], ours['spectrum']['kind']) == (theirs.family, theirs.spectrum.kind)
+    assert (ours['family'], ours['spectrum']['kind']) == (theirs.family,
+                                                          theirs.spectrum.kind)
     assert ours['spectrum']['quality'] == theirs.spectrum.quality
     assert ours['parameters'] == pytest.approx(theirs.parameters, rel=0.012)
     assert ours['spectrum']['noise'] == pytest.approx(theirs.spectrum.noise, rel=0.03)
@@ -125,7 +149,8 @@ def test_finds_the_blur_that_python_finds(found, name):
 def test_finds_a_blur_as_likely(found, name):
     "By Python's own count, in nats."
     ours, theirs = found['pictures'][name]['blur'], blur_in(name)
-    both = [(theirs.spectrum.kind, Candidate(theirs.family, tuple(p))) for p in (ours['parameters'], theirs.parameters)]
+    both = [(theirs.spectrum.kind, Candidate(theirs.family, tuple(p)))
+            for p in (ours['parameters'], theirs.parameters)]
     mine, his = scored(both, evidence(picture(name), DENSE, theirs.spectrum.quality), 5)
     assert mine.surprise < his.surprise + 0.1
 
@@ -133,8 +158,10 @@ def test_finds_a_blur_as_likely(found, name):
 @pytest.mark.parametrize('name', PICTURES)
 def test_expects_as_much_of_other_blurs(found, name):
     ours, theirs = found['pictures'][name]['blur'], blur_in(name)
-    mine = averaged([(b['family'], b['parameters'], b['share']) for b in (ours, *ours['others'])])
-    his = averaged([(b.family, b.parameters, b.share) for b in (theirs, *theirs.others)])
+    mine = averaged([(b['family'], b['parameters'], b['share'])
+                     for b in (ours, *ours['others'])])
+    his = averaged([(b.family, b.parameters, b.share)
+                    for b in (theirs, *theirs.others)])
     assert (mine - his).norm() < 0.03 * his.norm()
 
 
@@ -142,12 +169,14 @@ def test_expects_as_much_of_other_blurs(found, name):
 def test_tells_the_filters_as_much_of_the_scene(found, name):
     scene, sides = (found['pictures'][name][part] for part in ('scene', 'sides'))
     theirs = scene_of(picture(name), blur_in(name))
-    for mine, his in zip([scene, *sides], [theirs, *beside(picture(name), blur_in(name))]):
+    for mine, his in zip([scene, *sides],
+                         [theirs, *beside(picture(name), blur_in(name))]):
         assert mine['levels'] == pytest.approx(his.levels, abs=0.05)
         assert mine['spectrum']['noise'] == pytest.approx(his.spectrum.noise, rel=0.05)
         taps = torch.tensor(mine['kernel']['taps'], dtype=torch.float64)
         drawn = taps.view(mine['kernel']['height'], mine['kernel']['width'])
-        assert (padded(drawn, 65) - padded(his.kernel, 65)).norm() < 0.03 * his.kernel.norm()
+        assert (padded(drawn, 65) - padded(his.kernel,
+                                           65)).norm() < 0.03 * his.kernel.norm()
 
 
 def test_finds_what_was_done(found):
@@ -171,7 +200,8 @@ def test_expects_the_same_powers(found):
         axes = torch.fft.fftfreq(height), torch.fft.rfftfreq(width)
         power = scene.power(*axes)
         np.testing.assert_allclose(mine['power'], power.flatten(1), rtol=2e-4)
-        np.testing.assert_allclose(mine['noise'], noises(scene, *axes, power).flatten(1), rtol=2e-4)
+        np.testing.assert_allclose(mine['noise'],
+                                   noises(scene, *axes, power).flatten(1), rtol=2e-4)
 
 
 def test_says_the_same(found):

@@ -24,7 +24,8 @@ main(['--help'])
 @pytest.fixture(scope='module')
 def built(tmp_path_factory):
     out = tmp_path_factory.mktemp('dist')
-    subprocess.run([sys.executable, '-m', 'build', '--no-isolation', '--outdir', out, ROOT], check=True, capture_output=True)
+    subprocess.run([sys.executable, '-m', 'build', '--no-isolation', '--outdir', out,
+                    ROOT], check=True, capture_output=True)
     return out
 
 
@@ -35,16 +36,23 @@ def test_contents(built):
                if p.suffix in ('.py', '.mplstyle')}
     assert 'deblur_vae/portraits/brush.py' in modules
     assert modules <= names
-    assert not [n for n in names if n.startswith(('nbs', 'tests', 'tools')) or n.endswith('.ipynb')]
-    metadata = zipfile.ZipFile(wheel).read(next(n for n in names if n.endswith('METADATA'))).decode()
-    needed = [line.split()[1] for line in metadata.splitlines() if line.startswith('Requires-Dist') and 'extra' not in line]
-    assert any(n.startswith('torch>') for n in needed) and not any(n.startswith(('nbdev', 'fastcore')) for n in needed)
-    assert next(built.glob('*.tar.gz')).stat().st_size < 13e6 and wheel.stat().st_size < 13e6
-    for name in (p.name for p in (ROOT / 'deblur_vae' / 'weights').iterdir()): assert f'deblur_vae/weights/{name}' in names
+    assert not [n for n in names if n.startswith(('nbs', 'tests', 'tools'))
+                or n.endswith('.ipynb')]
+    metadata = zipfile.ZipFile(wheel).read(
+        next(n for n in names if n.endswith('METADATA'))).decode()
+    needed = [line.split()[1] for line in metadata.splitlines()
+              if line.startswith('Requires-Dist') and 'extra' not in line]
+    assert any(n.startswith('torch>') for n in needed)
+    assert not any(n.startswith(('nbdev', 'fastcore')) for n in needed)
+    assert next(built.glob('*.tar.gz')).stat().st_size < 13e6
+    assert wheel.stat().st_size < 13e6
+    for name in (p.name for p in (ROOT / 'deblur_vae' / 'weights').iterdir()):
+        assert f'deblur_vae/weights/{name}' in names
 
 
 def test_imports_without_development_tools(built, tmp_path):
     wheel, = built.glob('*.whl')
     zipfile.ZipFile(wheel).extractall(tmp_path)
-    done = subprocess.run([sys.executable, '-c', IMPORT_WITHOUT_DEV_TOOLS, str(tmp_path)], capture_output=True, text=True, cwd=tmp_path)
+    done = subprocess.run([sys.executable, '-c', IMPORT_WITHOUT_DEV_TOOLS,
+                           str(tmp_path)], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0 and 'demo' in done.stdout, done.stderr

@@ -29,7 +29,8 @@ from deblur_vae.portraits import draw_portrait
 from test_javascript import HERE, PICTURES, picture
 
 for package in ('playwright', 'onnx', 'onnxscript', 'onnxruntime'):
-    pytest.importorskip(package, reason=f"{package} is not installed: pip install -e '.[dev]'")
+    pytest.importorskip(package,
+                        reason=f"{package} is not installed: pip install -e '.[dev]'")
 
 SLOW = 120_000  # ms
 LEVELS = 2 # of 255, by which the page may differ from Python
@@ -73,8 +74,10 @@ def crowd():
     "25 portraits out of focus, 890 by 1090 pixels."
     drawn = [np.asarray(draw_portrait(n)[0]) for n in range(25)]
     sharp = np.concatenate([np.concatenate(drawn[i:i + 5], 1) for i in range(0, 25, 5)])
-    blurry = convolve(torch.from_numpy(sharp).permute(2, 0, 1) / 255, FAMILIES['disc'](2.5))
-    return Image.fromarray(to_8bit(blurry).mul(255).round().byte().permute(1, 2, 0).numpy())
+    blurry = convolve(torch.from_numpy(sharp).permute(2, 0, 1) / 255,
+                      FAMILIES['disc'](2.5))
+    return Image.fromarray(
+        to_8bit(blurry).mul(255).round().byte().permute(1, 2, 0).numpy())
 
 
 def part(page, name): return page.locator(f'[data-part={name}]')
@@ -86,7 +89,8 @@ def choose(page, file):
 
 
 def finished(page):
-    page.wait_for_selector('[data-state=done], [data-part=error]:not(:empty)', timeout=SLOW)
+    page.wait_for_selector('[data-state=done], [data-part=error]:not(:empty)',
+                           timeout=SLOW)
     assert part(page, 'error').inner_text() == ''
 
 
@@ -102,7 +106,8 @@ def said(page, name='error'):
 
 def blurred(image, k=11, sigma=2.0):
     x = torch.from_numpy(np.array(image.convert('RGB'))).permute(2, 0, 1)[None] / 255
-    return to_8bit(gaussian_blur(x, torch.tensor([k]), torch.tensor([sigma])))[0].mul(255).round().byte().permute(1, 2, 0).numpy()
+    return to_8bit(gaussian_blur(x, torch.tensor([k]), torch.tensor([sigma])))[0].mul(
+        255).round().byte().permute(1, 2, 0).numpy()
 
 
 def apart(a, b): return int(np.abs(a.astype(int) - b).max())
@@ -134,36 +139,48 @@ def shows_doubt(page, expected):
 
 def downloaded(page):
     with page.expect_download() as waiting: part(page, 'save').click()
-    return waiting.value.suggested_filename, np.asarray(Image.open(waiting.value.path()))
+    return (waiting.value.suggested_filename,
+            np.asarray(Image.open(waiting.value.path())))
 
 
-SIZES = [(1, 1), (2, 3), (16, 5), (33, 21), (7, 22), (37, 41), (12, 74), (53, 9), (1, 20), (30, 34)]
-MATRICES = [np.zeros((5, 5)), np.eye(4), toeplitz(0.9**np.arange(40)), toeplitz(np.exp(-np.arange(50.)**2 / 20)),
+SIZES = [(1, 1), (2, 3), (16, 5), (33, 21), (7, 22), (37, 41), (12, 74), (53, 9),
+         (1, 20), (30, 34)]
+MATRICES = [np.zeros((5, 5)), np.eye(4), toeplitz(0.9**np.arange(40)),
+            toeplitz(np.exp(-np.arange(50.)**2 / 20)),
             np.add.outer(np.arange(7.), np.arange(7.)), np.ones((1, 1))]
 
 
-PRODUCTS = [(1, 1, 1), (3, 5, 2), (4, 4, 4), (7, 9, 13), (33, 100, 41), (5, 0, 3), (300, 310, 320)]
+PRODUCTS = [(1, 1, 1), (3, 5, 2), (4, 4, 4), (7, 9, 13), (33, 100, 41), (5, 0, 3),
+            (300, 310, 320)]
 
 
 @pytest.fixture(scope='module')
 def computed(address, tmp_path_factory):
     "What node makes of pictures, planes and matrices; by name, pictures and doubts."
     folder, random = tmp_path_factory.mktemp('sharpen'), np.random.default_rng(0)
-    pixels = {name: (picture(name) * 255).round().byte().permute(1, 2, 0).contiguous().numpy() for name in PICTURES}
+    pixels = {
+        name: (picture(name) * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
+        for name in PICTURES}
     ends = np.cumsum([x.size for x in pixels.values()]).tolist()
-    places = [dict(at=end - x.size, height=x.shape[0], width=x.shape[1]) for x, end in zip(pixels.values(), ends)]
+    places = [dict(at=end - x.size, height=x.shape[0], width=x.shape[1])
+              for x, end in zip(pixels.values(), ends)]
     planes = [random.normal(size=size) for size in SIZES]
-    factors = [(random.normal(size=(n, k)), random.normal(size=(k, m))) for n, k, m in PRODUCTS]
+    factors = [(random.normal(size=(n, k)), random.normal(size=(k, m)))
+               for n, k, m in PRODUCTS]
     (folder / 'pixels.bin').write_bytes(b''.join(x.tobytes() for x in pixels.values()))
     (folder / 'job.json').write_text(json.dumps(dict(
         pictures=places, lengths=list(range(1, 800)),
-        planes=[dict(plane=x.flatten().tolist(), height=x.shape[0], width=x.shape[1]) for x in planes],
-        products=[dict(a=a.flatten().tolist(), b=b.flatten().tolist(), sides=[*a.shape, b.shape[1]]) for a, b in factors],
+        planes=[dict(plane=x.flatten().tolist(), height=x.shape[0], width=x.shape[1])
+                for x in planes],
+        products=[dict(a=a.flatten().tolist(), b=b.flatten().tolist(),
+                       sides=[*a.shape, b.shape[1]]) for a, b in factors],
         matrices=[dict(matrix=x.flatten().tolist(), n=len(x)) for x in MATRICES])))
-    run = subprocess.run(['node', HERE / 'sharpen.mjs', folder], capture_output=True, text=True, timeout=300)
+    run = subprocess.run(['node', HERE / 'sharpen.mjs', folder], capture_output=True,
+                         text=True, timeout=300)
     assert not run.returncode, run.stderr
     flat = np.frombuffer((folder / 'sharper.bin').read_bytes(), np.uint8)
-    sharper = {name: part.reshape(x.shape) for (name, x), part in zip(pixels.items(), np.split(flat, ends[:-1]))}
+    sharper = {name: part.reshape(x.shape)
+               for (name, x), part in zip(pixels.items(), np.split(flat, ends[:-1]))}
     unsure = np.fromfile(folder / 'doubt.bin', np.float32)
     unsure = np.split(unsure, [end // 3 for end in ends[:-1]])
     doubts = {name: part.reshape(x.shape[:2])
@@ -174,7 +191,8 @@ def computed(address, tmp_path_factory):
 
 def test_transforms_are_those_of_numpy(computed):
     for plane, found in zip(computed['planes'], computed['transforms']):
-        waves = (np.array(found['re']) + 1j * np.array(found['im'])).reshape(len(plane), -1)
+        waves = (np.array(found['re']) + 1j * np.array(found['im'])).reshape(
+            len(plane), -1)
         assert np.allclose(waves, np.fft.rfft2(plane), atol=1e-10)
         assert np.allclose(np.reshape(found['back'], plane.shape), plane, atol=1e-12)
     assert computed['fast'] == [next_fast_len(n) for n in range(1, 800)]
@@ -187,7 +205,8 @@ def test_products(computed):
 
 def test_eigenvectors(computed):
     for matrix, found in zip(MATRICES, computed['eigen']):
-        values, rows = np.array(found['values']), np.reshape(found['vectors'], matrix.shape)
+        values, rows = np.array(found['values']), np.reshape(found['vectors'],
+                                                             matrix.shape)
         assert np.allclose(rows @ rows.T, np.eye(len(rows)), atol=1e-12)
         assert np.allclose(rows.T * values @ rows, matrix, atol=1e-10)
 
@@ -223,7 +242,9 @@ def test_doubt_of_a_blur_is_that_of_python(computed, monkeypatch, name):
 @pytest.mark.parametrize('name, blur', [('astronaut', True), ('portrait', False)])
 def test_sample_is_as_python_has_it(warm, name, blur):
     warm.click(f'[data-sample={name}]')
-    warm.wait_for_function('name => document.querySelector("[data-part=status]").textContent.startsWith(name)', arg=name)
+    warm.wait_for_function(
+        'name => document.querySelector("[data-part=status]").textContent.startsWith(name)',
+        arg=name)
     run(warm)
     sample = Image.open(site_parts.NBS / 'enhance' / 'samples' / f'{name}.jpg')
     before, after = picture_of(warm, 'before'), picture_of(warm, 'after')
@@ -236,18 +257,24 @@ def test_sample_is_as_python_has_it(warm, name, blur):
     found = re.search(rf'Found: {family}([\d.]+)', said(warm, 'status'))
     assert abs(float(found[1]) - float(width)) < 0.03
     if not blur: return
-    worse, better = map(float, re.search(r'blurred ([\d.]+) dB, enhanced ([\d.]+) dB', said(warm, 'status')).groups())
-    psnr = lambda picture: 10 * np.log10(255**2 / np.square(picture[..., :3] - np.asarray(sample, float)).mean())
-    assert abs(worse - psnr(before)) < 0.01 and abs(better - psnr(after)) < 0.01 and better > worse + 2
+    worse, better = map(float, re.search(r'blurred ([\d.]+) dB, enhanced ([\d.]+) dB',
+                                         said(warm, 'status')).groups())
+    psnr = lambda picture: 10 * np.log10(
+        255**2 / np.square(picture[..., :3] - np.asarray(sample, float)).mean())
+    assert abs(worse - psnr(before)) < 0.01 and abs(better - psnr(after)) < 0.01
+    assert better > worse + 2
 
 
-@pytest.mark.parametrize('kind, words', [('sharp', 'no blur was found'), ('flat', 'nothing but one colour')])
+@pytest.mark.parametrize('kind, words', [('sharp', 'no blur was found'),
+                                         ('flat', 'nothing but one colour')])
 def test_nothing_is_done_without_a_blur(warm, kind, words):
     noise = np.random.default_rng(0).integers(0, 256, (120, 150, 3), np.uint8)
-    picture = Image.fromarray(noise) if kind == 'sharp' else Image.new('RGB', (150, 120), 'grey')
+    picture = Image.fromarray(noise) if kind == 'sharp' else Image.new(
+        'RGB', (150, 120), 'grey')
     choose(warm, file_of(picture, 'same.png'))
     run(warm)
-    assert said(warm, 'status').startswith('Nothing was changed, since') and words in said(warm, 'status')
+    assert said(warm, 'status').startswith('Nothing was changed, since')
+    assert words in said(warm, 'status')
     assert (picture_of(warm, 'before') == picture_of(warm, 'after')).all()
     assert part(warm, 'guess').is_hidden()
 
@@ -282,9 +309,12 @@ def test_region(warm, crowd):
     warm.mouse.move(frame['x'] + 200, frame['y'] + 100, steps=3)
     warm.mouse.move(frame['x'] + 260, frame['y'] + 230, steps=3)
     warm.mouse.up()
-    x, y, width, height = (int(warm.input_value(f'[name={name}]')) for name in ('x', 'y', 'width', 'height'))
+    x, y, width, height = (int(warm.input_value(f'[name={name}]'))
+                           for name in ('x', 'y', 'width', 'height'))
     assert np.abs(np.array([x, y, width, height]) - (100, 90, 160, 140)).max() <= 1
-    assert part(warm, 'readout').inner_text() == f'Enhance {round(x + width / 2)} to {round(y + height / 2)} · {width} × {height}'
+    assert part(
+        warm,
+        'readout').inner_text() == f'Enhance {round(x + width / 2)} to {round(y + height / 2)} · {width} × {height}'
     run(warm)
     name, result = downloaded(warm)
     inside = np.zeros(sheet.shape[:2], bool)
@@ -304,15 +334,18 @@ def test_photograph_on_its_side(warm, portrait):
     exif[274] = 6
     choose(warm, file_of(portrait, 'turned.jpg', exif=exif, quality=95, subsampling=0))
     run(warm)
-    before, after = picture_of(warm, 'before')[..., :3], picture_of(warm, 'after')[..., :3]
-    assert after.shape == (178, 218, 3) and apart(before, np.rot90(np.asarray(portrait), -1)) < 32
+    before, after = (picture_of(warm, 'before')[..., :3],
+                     picture_of(warm, 'after')[..., :3])
+    assert after.shape == (178, 218, 3)
+    assert apart(before, np.rot90(np.asarray(portrait), -1)) < 32
 
 
 def test_grey_stays_grey(warm, portrait):
     choose(warm, file_of(portrait.convert('L'), 'grey.png'))
     run(warm)
     after = picture_of(warm, 'after')
-    assert (after[..., 0] == after[..., 1]).all() and (after[..., 0] == after[..., 2]).all()
+    assert (after[..., 0] == after[..., 1]).all()
+    assert (after[..., 0] == after[..., 2]).all()
 
 
 def test_keyboard_alone(page):
@@ -333,14 +366,16 @@ def test_keyboard_alone(page):
     left, width = (int(page.input_value(f'[name={name}]')) for name in ('x', 'width'))
     page.keyboard.press('ArrowRight')
     page.keyboard.press('Shift+ArrowLeft')
-    assert int(page.input_value('[name=x]')) > left and int(page.input_value('[name=width]')) < width
+    assert int(page.input_value('[name=x]')) > left
+    assert int(page.input_value('[name=width]')) < width
     tab_to('[data-part=start]')
     page.keyboard.press('Enter')
     finished(page)
     assert page.evaluate("document.activeElement.matches('[data-part=slider]')")
     shown = part(page, 'slider').get_attribute('aria-valuenow')
     page.keyboard.down('ArrowRight')
-    page.wait_for_function('before => document.activeElement.ariaValueNow !== before', arg=shown)
+    page.wait_for_function('before => document.activeElement.ariaValueNow !== before',
+                           arg=shown)
     page.keyboard.up('ArrowRight')
     assert part(page, 'heat').is_hidden() and part(page, 'legend').is_hidden()
     tab_to('[data-part=guesses]')
@@ -359,35 +394,44 @@ def test_keyboard_alone(page):
 
 def png_header(width, height):
     "A PNG of that size as far as its first bytes tell."
-    chunk = lambda name, body: struct.pack('>I', len(body)) + name + body + struct.pack('>I', zlib.crc32(name + body))
+    chunk = lambda name, body: struct.pack('>I', len(body)) + name + body + struct.pack(
+        '>I', zlib.crc32(name + body))
     header = struct.pack('>IIBBBBB', width, height, 8, 2, 0, 0, 0)
-    return b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', header) + chunk(b'IDAT', zlib.compress(b'\0' * 99)) + chunk(b'IEND', b'')
+    return (b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', header)
+            + chunk(b'IDAT', zlib.compress(b'\0' * 99)) + chunk(b'IEND', b''))
 
 
 @pytest.mark.parametrize('name, content, words', [
     ('notes.jpg', b'Not a picture at all.', 'notes.jpg cannot be read as a picture'),
     ('empty.png', b'', 'empty.png cannot be read as a picture'),
     ('half.png', png_header(300, 300)[:40], 'half.png cannot be read as a picture'),
-    ('wide.png', png_header(6000, 5000), 'wide.png has 6000 × 5000 pixels, and 25 million are the most'),
+    ('wide.png', png_header(6000, 5000),
+     'wide.png has 6000 × 5000 pixels, and 25 million are the most'),
     ('bomb.png', png_header(60000, 60000), 'bomb.png'),
-    ('dot.png', file_of(Image.new('RGB', (3, 40)), 'dot.png')['buffer'], '16 each way are the least'),
+    ('dot.png', file_of(Image.new('RGB', (3, 40)), 'dot.png')['buffer'],
+     '16 each way are the least'),
 ])
 def test_bad_files(page, name, content, words):
-    part(page, 'file').set_input_files(dict(name=name, mimeType='image/png', buffer=content))
-    assert words in said(page) and page.get_attribute('#enhance', 'data-state') == 'empty'
+    part(page, 'file').set_input_files(dict(name=name, mimeType='image/png',
+                                            buffer=content))
+    assert words in said(page)
+    assert page.get_attribute('#enhance', 'data-state') == 'empty'
 
 
 def test_a_bad_file_does_not_cost_the_good_one(page, portrait):
     choose(page, file_of(portrait, 'good.png'))
-    part(page, 'file').set_input_files(dict(name='bad.png', mimeType='image/png', buffer=b'bad'))
-    assert 'bad.png' in said(page) and page.get_attribute('#enhance', 'data-state') == 'ready'
+    part(page, 'file').set_input_files(dict(name='bad.png', mimeType='image/png',
+                                            buffer=b'bad'))
+    assert 'bad.png' in said(page)
+    assert page.get_attribute('#enhance', 'data-state') == 'ready'
 
 
 def test_half_a_photograph(page, portrait):
     file = file_of(portrait, 'half.jpg')
     choose(page, file | dict(buffer=file['buffer'][:4000]))
     part(page, 'start').click()
-    assert 'file is damaged' in said(page) and page.get_attribute('#enhance', 'data-state') == 'ready'
+    assert 'file is damaged' in said(page)
+    assert page.get_attribute('#enhance', 'data-state') == 'ready'
 
 
 @pytest.mark.parametrize('way', ['drop', 'paste'])
@@ -398,7 +442,8 @@ def test_drop_and_paste(page, portrait, way):
         data.items.add(new File([new Uint8Array(bytes)], 'given.png', { type: 'image/png' }));
         const options = { bubbles: true, cancelable: true, dataTransfer: data, clipboardData: data };
         document.body.dispatchEvent(way === 'drop' ? new DragEvent('drop', options) : new ClipboardEvent('paste', options));
-    }''', [way, list(file['buffer'])])
+    }''',
+                  [way, list(file['buffer'])])
     page.wait_for_selector('[data-state=ready]')
     assert said(page, 'status') == 'given.png: 178 by 218 pixels.'
 
@@ -409,14 +454,19 @@ def test_numbers_that_make_no_region(page, portrait):
     for name, value in (('x', '900'), ('width', '5'), ('y', '-4'), ('height', '')):
         page.fill(f'[name={name}]', value)
         page.keyboard.press('Tab')
-    assert [page.input_value(f'[name={name}]') for name in ('x', 'y', 'width', 'height')] == ['107', '0', '16', '16']
+    assert [page.input_value(f'[name={name}]')
+            for name in ('x', 'y', 'width', 'height')] == ['107', '0', '16', '16']
 
 
 def serious(page):
     "What axe-core finds, without what is minor."
-    if not page.evaluate('"axe" in window'): page.add_script_tag(path=site_parts.WEB / 'node_modules' / 'axe-core' / 'axe.min.js')
-    found = page.evaluate('async () => (await axe.run(document, { resultTypes: ["violations"] })).violations')
-    return [(rule['id'], [node['target'] for node in rule['nodes']]) for rule in found if rule['impact'] in ('serious', 'critical')]
+    if not page.evaluate('"axe" in window'):
+        page.add_script_tag(
+            path=site_parts.WEB / 'node_modules' / 'axe-core' / 'axe.min.js')
+    found = page.evaluate(
+        'async () => (await axe.run(document, { resultTypes: ["violations"] })).violations')
+    return [(rule['id'], [node['target'] for node in rule['nodes']]) for rule in found
+            if rule['impact'] in ('serious', 'critical')]
 
 
 def test_accessible_in_every_state(page, warm, portrait):
@@ -425,7 +475,8 @@ def test_accessible_in_every_state(page, warm, portrait):
             page.emulate_media(color_scheme=scheme, reduced_motion='reduce')
             assert serious(page) == [], scheme
     check(page)
-    part(page, 'file').set_input_files(dict(name='bad.png', mimeType='image/png', buffer=b'bad'))
+    part(page, 'file').set_input_files(dict(name='bad.png', mimeType='image/png',
+                                            buffer=b'bad'))
     said(page)
     check(page)
     choose(page, file_of(portrait, 'portrait.png'))
@@ -443,16 +494,20 @@ def test_accessible_in_every_state(page, warm, portrait):
 @pytest.mark.parametrize('scheme', ['light', 'dark'])
 def test_widths_and_themes(browser, address, portrait, width, scheme):
     phone = dict(has_touch=True, is_mobile=True) if width < 500 else {}
-    with visiting(browser, address, viewport=dict(width=width, height=740), color_scheme=scheme, **phone) as page:
+    with visiting(browser, address, viewport=dict(width=width, height=740),
+                  color_scheme=scheme, **phone) as page:
         page.goto(address)
-        overflow = lambda: page.evaluate('document.documentElement.scrollWidth - document.documentElement.clientWidth')
+        overflow = lambda: page.evaluate(
+            'document.documentElement.scrollWidth - document.documentElement.clientWidth')
         assert overflow() <= 0
         choose(page, file_of(portrait.resize((1300, 500)), 'wide.png'))
         page.check('[name=extent][value=region]')
         page.check('[name=blur]')
         assert overflow() <= 0
-        ink, ground = (sum(map(int, re.findall(r'\d+', page.evaluate(f'getComputedStyle({what}).color'))[:3])) for what in
-                       ("document.querySelector('#enhance')", "document.querySelector('[data-part=start]')"))
+        ink, ground = (sum(map(int, re.findall(
+            r'\d+', page.evaluate(f'getComputedStyle({what}).color'))[:3])) for what in
+                       ("document.querySelector('#enhance')",
+                        "document.querySelector('[data-part=start]')"))
         assert (ink > ground) == (scheme == 'dark')
 
 
@@ -463,10 +518,13 @@ def test_stop_and_again_without_the_slider(browser, address, portrait, crowd):
         page.goto(address)
         choose(page, file_of(crowd, 'large.png'))
         part(page, 'start').click()
-        page.wait_for_function("document.querySelector('[data-part=doing]').textContent.startsWith('Part')", timeout=SLOW)
+        page.wait_for_function(
+            "document.querySelector('[data-part=doing]').textContent.startsWith('Part')",
+            timeout=SLOW)
         part(page, 'cancel').click()
         page.wait_for_selector('[data-state=ready]', timeout=5000)
-        assert said(page, 'status') == 'Stopped.' and page.evaluate("document.activeElement.matches('[data-part=start]')")
+        assert said(page, 'status') == 'Stopped.'
+        assert page.evaluate("document.activeElement.matches('[data-part=start]')")
         fetched = []
         page.on('request', lambda request: fetched.append(request.url))
         choose(page, file_of(portrait, 'portrait.png'))
@@ -480,11 +538,15 @@ class PlainHandler(site_parts.PageHandler):
     isolated = False
 
 
-def test_a_plain_host_gets_its_threads_from_the_service_worker(browser, address, portrait):
+def test_a_plain_host_gets_its_threads_from_the_service_worker(
+        browser, address, portrait):
     handler = partial(PlainHandler, directory=str(site_parts.NBS))
-    with serving(ThreadingHTTPServer(('127.0.0.1', 0), handler)) as plain, visiting(browser, plain) as page:
-        assert page.goto(plain + 'enhance.html').headers.get('cross-origin-embedder-policy') is None
-        page.wait_for_function('crossOriginIsolated && document.readyState === "complete"', timeout=SLOW)
+    with serving(ThreadingHTTPServer(('127.0.0.1', 0), handler)) as plain, visiting(
+            browser, plain) as page:
+        assert page.goto(plain + 'enhance.html').headers.get(
+            'cross-origin-embedder-policy') is None
+        page.wait_for_function(
+            'crossOriginIsolated && document.readyState === "complete"', timeout=SLOW)
         choose(page, file_of(portrait, 'portrait.png'))
         run(page)
 
@@ -500,24 +562,29 @@ def broken(error):
 
 
 @pytest.mark.parametrize('pattern, answer, words', [
-    ('**/restore.onnx', dict(status=404), 'The network could not be fetched (status 404)'),
+    ('**/restore.onnx', dict(status=404),
+     'The network could not be fetched (status 404)'),
     ('**/model.json', None, 'The network could not be fetched: check the connection'),
     ('**/restore.onnx', dict(status=200, body=b'short'), 'did not arrive completely'),
-    ('**/runtime.js', broken('RangeError("Array buffer allocation failed")'), 'memory of this device is not enough'),
-    ('**/runtime.js', broken('WebAssembly.CompileError("no SIMD")'), 'This browser cannot run the network'),
+    ('**/runtime.js', broken('RangeError("Array buffer allocation failed")'),
+     'memory of this device is not enough'),
+    ('**/runtime.js', broken('WebAssembly.CompileError("no SIMD")'),
+     'This browser cannot run the network'),
     ('**/worker.js', dict(status=404), 'This browser could not start the computation'),
     ('**/samples/astronaut.jpg', None, 'The sample could not be fetched'),
 ])
 def test_when_something_is_missing(browser, address, portrait, pattern, answer, words):
     with visiting(browser, address, allowed=('Failed to load resource',)) as page:
-        page.context.route(pattern, lambda route: route.fulfill(**answer) if answer else route.abort())
+        page.context.route(
+            pattern, lambda route: route.fulfill(**answer) if answer else route.abort())
         page.goto(address)
         if 'samples' in pattern: page.click('[data-sample=astronaut]')
         else:
             choose(page, file_of(portrait, 'portrait.png'))
             part(page, 'start').click()
         assert words in said(page)
-        assert page.get_attribute('#enhance', 'data-state') == ('empty' if 'samples' in pattern else 'ready')
+        assert page.get_attribute('#enhance', 'data-state') == (
+            'empty' if 'samples' in pattern else 'ready')
 
 
 def test_no_webassembly(browser, address, portrait):
@@ -530,7 +597,8 @@ def test_no_webassembly(browser, address, portrait):
 
 
 def test_assembling_twice_changes_nothing(address):
-    files = [path for folder in ('vendor', 'enhance/model', 'enhance/samples') for path in (site_parts.NBS / folder).rglob('*') if path.is_file()]
+    files = [path for folder in ('vendor', 'enhance/model', 'enhance/samples')
+             for path in (site_parts.NBS / folder).rglob('*') if path.is_file()]
     before = [path.stat().st_mtime_ns for path in files]
     site_parts.assemble()
     assert len(files) > 10 and before == [path.stat().st_mtime_ns for path in files]
@@ -540,7 +608,8 @@ def test_npm_is_missing(monkeypatch, tmp_path):
     monkeypatch.setattr(site_parts, 'WEB', tmp_path)
     monkeypatch.setattr(site_parts.shutil, 'which', lambda name: None)
     (tmp_path / 'package-lock.json').write_text('{}')
-    with pytest.raises(SystemExit, match='^site_parts: node is not installed: [^\n]*$'): site_parts.node_modules()
+    with pytest.raises(SystemExit, match='^site_parts: node is not installed: [^\n]*$'):
+        site_parts.node_modules()
 
 
 def test_lock_file_names_no_host():
@@ -549,5 +618,6 @@ def test_lock_file_names_no_host():
 
 def test_only_the_page_is_served(browser, address):
     with visiting(browser, address, allowed=('Failed to load resource',)) as page:
-        for path in ('00_data.ipynb', 'enhance/', '_quarto.yml', 'enhance/../index.ipynb', 'enhance/%2e%2e/index.ipynb'):
+        for path in ('00_data.ipynb', 'enhance/', '_quarto.yml',
+                     'enhance/../index.ipynb', 'enhance/%2e%2e/index.ipynb'):
             assert page.request.get(address + path).status == 404

@@ -16,19 +16,22 @@ from PIL.PngImagePlugin import PngInfo
 import deblur_vae.files
 from deblur_vae.data import DataError
 from deblur_vae.enhance import joined
-from deblur_vae.files import (MAX_PIXELS, Picture, deep_png, enhance_files, find_pictures, out_path, plain_tiff, plan, read_image,
+from deblur_vae.files import (MAX_PIXELS, Picture, deep_png, enhance_files,
+                              find_pictures, out_path, plain_tiff, plan, read_image,
                               write_image)
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile('sRGB')).tobytes()
 
 
 def noise(*shape, dtype=np.uint8, seed=0):
-    return np.random.default_rng(seed).integers(0, np.iinfo(dtype).max, shape, dtype, endpoint=True)
+    return np.random.default_rng(seed).integers(0, np.iinfo(dtype).max, shape, dtype,
+                                                endpoint=True)
 
 
 def smooth(height=40, width=60, channels=3):
     y, x = np.mgrid[:height, :width]
-    return np.stack([(x * (3 + c) + y * (5 - c)) % 256 for c in range(channels)], 2).astype(np.uint8)
+    return np.stack([(x * (3 + c) + y * (5 - c)) % 256 for c in range(channels)],
+                    2).astype(np.uint8)
 
 
 def refused(*words, call=read_image, **options):
@@ -42,11 +45,13 @@ def refused(*words, call=read_image, **options):
 def same(pixels): return pixels
 
 
-def no_leftovers(folder): return not [p for p in folder.rglob('*') if p.name.endswith('.part')]
+def no_leftovers(folder):
+    return not [p for p in folder.rglob('*') if p.name.endswith('.part')]
 
 
 def save(path, pixels=None, **options):
-    Image.fromarray((smooth() if pixels is None else pixels).squeeze()).save(path, **options)
+    Image.fromarray((smooth() if pixels is None else pixels).squeeze()).save(
+        path, **options)
     return path
 
 
@@ -68,8 +73,10 @@ def pillow_is_as_before():
 # Reading
 
 @settings(max_examples=30, deadline=None)
-@given(st.integers(1, 60), st.integers(1, 60), st.sampled_from([1, 2, 3, 4]), st.sampled_from(['png', 'tif', 'webp']))
-def test_lossless_formats_give_and_keep_every_value(tmp_path_factory, height, width, channels, suffix):
+@given(st.integers(1, 60), st.integers(1, 60), st.sampled_from([1, 2, 3, 4]),
+       st.sampled_from(['png', 'tif', 'webp']))
+def test_lossless_formats_give_and_keep_every_value(tmp_path_factory, height, width,
+                                                    channels, suffix):
     folder = tmp_path_factory.mktemp('any')
     pixels = noise(height, width, channels)
     if suffix == 'webp' and channels < 3: pixels = np.repeat(pixels[..., :1], 3, 2)
@@ -77,11 +84,13 @@ def test_lossless_formats_give_and_keep_every_value(tmp_path_factory, height, wi
     image = pixels[..., 0] if pixels.shape[2] == 1 else pixels
     Image.fromarray(image).save(folder / f'a.{suffix}', **options)
     picture = read_image(folder / f'a.{suffix}')
-    if not (suffix == 'webp' and channels == 4): assert (joined(picture.pixels, picture.alpha) == pixels).all()
+    if not (suffix == 'webp' and channels == 4):
+        assert (joined(picture.pixels, picture.alpha) == pixels).all()
     assert not write_image(picture, picture.pixels, folder / f'b.{suffix}')
     again = read_image(folder / f'b.{suffix}')
     assert (again.pixels == picture.pixels).all() and again.pixels.dtype == np.uint8
-    assert again.alpha is None if picture.alpha is None else (again.alpha == picture.alpha).all()
+    assert (again.alpha is None if picture.alpha is None
+            else (again.alpha == picture.alpha).all())
 
 
 @pytest.mark.parametrize('shape', [(1, 1, 3), (1, 5000, 3), (5000, 1, 1), (16, 16, 3)])
@@ -97,14 +106,17 @@ def test_extreme_sizes(tmp_path, shape, suffix):
 def test_orientation_is_applied_and_the_tag_reset(tmp_path):
     for suffix in ('jpg', 'png', 'webp', 'tif'):
         for orientation in range(1, 9):
-            path = save(tmp_path / f'a.{suffix}', exif=exif_of(_274=orientation, _315='Ann'))
+            path = save(tmp_path / f'a.{suffix}',
+                        exif=exif_of(_274=orientation, _315='Ann'))
             picture = read_image(path)
             write_image(picture, picture.pixels, tmp_path / f'b.{suffix}', force=True)
             with Image.open(tmp_path / f'b.{suffix}') as image:
                 exif = image.getexif()
-                assert exif.get(315) == 'Ann' and exif.get(274, 1) == 1, (suffix, dict(exif))
+                assert exif.get(315) == 'Ann' and exif.get(274, 1) == 1, (
+                    suffix, dict(exif))
                 assert image.size == ((60, 40) if orientation < 5 else (40, 60))
-            with Image.open(path) as image: expected = np.asarray(ImageOps.exif_transpose(image).convert('RGB'))
+            with Image.open(path) as image:
+                expected = np.asarray(ImageOps.exif_transpose(image).convert('RGB'))
             assert (picture.pixels == expected).all(), (suffix, orientation)
 
 
@@ -117,18 +129,23 @@ def test_orientation_in_xmp_is_reset(tmp_path):
     for suffix in ('png', 'jpg', 'webp', 'tif'):
         write_image(picture, picture.pixels, tmp_path / f'b.{suffix}')
         again = read_image(tmp_path / f'b.{suffix}')
-        assert again.pixels.shape == (60, 40, 3) and b'Orientation="1"' in again.keep['xmp'] and b'Ann' in again.keep['xmp'], suffix
+        assert (again.pixels.shape == (60, 40, 3) and b'Orientation="1"'
+                in again.keep['xmp'] and b'Ann' in again.keep['xmp']), suffix
 
 
 @pytest.mark.parametrize('source', ['jpg', 'png', 'tif', 'webp'])
 @pytest.mark.parametrize('target', ['jpg', 'png', 'tif', 'webp'])
 def test_labels_are_kept(tmp_path, source, target):
-    path = save(tmp_path / f'a.{source}', exif=exif_of(_315='Ann', _271='Camera', _306='2026:01:01 00:00:00'), icc_profile=SRGB, dpi=(240, 240))
+    path = save(tmp_path / f'a.{source}',
+                exif=exif_of(_315='Ann', _271='Camera', _306='2026:01:01 00:00:00'),
+                icc_profile=SRGB, dpi=(240, 240))
     picture = read_image(path)
     assert write_image(picture, picture.pixels, tmp_path / f'b.{target}') == []
     with Image.open(tmp_path / f'b.{target}') as image:
-        assert image.info['icc_profile'] == SRGB and {315: 'Ann', 271: 'Camera'}.items() <= dict(image.getexif()).items()
-        if 'webp' not in (source, target): assert np.allclose(image.info['dpi'], 240, atol=0.1)
+        assert image.info['icc_profile'] == SRGB
+        assert {315: 'Ann', 271: 'Camera'}.items() <= dict(image.getexif()).items()
+        if 'webp' not in (source, target):
+            assert np.allclose(image.info['dpi'], 240, atol=0.1)
 
 
 def test_exif_of_the_camera_is_kept(tmp_path):
@@ -139,42 +156,57 @@ def test_exif_of_the_camera_is_kept(tmp_path):
     for suffix in ('jpg', 'png', 'tif', 'webp'):
         write_image(picture, picture.pixels, tmp_path / f'b.{suffix}')
         with Image.open(tmp_path / f'b.{suffix}') as image:
-            assert float(image.getexif().get_ifd(34665)[33434]) == pytest.approx(0.01) and image.getexif().get_ifd(34853)[1] == 'N', suffix
-    write_image(Picture(tmp_path, noise(4, 5, 3, dtype=np.uint16), keep=picture.keep), noise(4, 5, 3, dtype=np.uint16), tmp_path / 'c.tif')
-    with Image.open(tmp_path / 'c.tif') as image: assert float(image.getexif().get_ifd(34665)[33434]) == pytest.approx(0.01)
+            assert float(image.getexif().get_ifd(34665)[33434]) == pytest.approx(
+                0.01) and image.getexif().get_ifd(34853)[1] == 'N', suffix
+    write_image(Picture(tmp_path, noise(4, 5, 3, dtype=np.uint16), keep=picture.keep),
+                noise(4, 5, 3, dtype=np.uint16), tmp_path / 'c.tif')
+    with Image.open(tmp_path / 'c.tif') as image:
+        assert float(image.getexif().get_ifd(34665)[33434]) == pytest.approx(0.01)
 
 
 def test_text_of_png_is_kept(tmp_path):
-    text = PngInfo(); text.add_text('Title', 'A face'); text.add_itxt('Comment', 'größer 🙂')
+    text = PngInfo()
+    text.add_text('Title', 'A face')
+    text.add_itxt('Comment', 'größer 🙂')
     picture = read_image(save(tmp_path / 'a.png', pnginfo=text))
     for pixels in (picture.pixels, picture.pixels.astype(np.uint16) * 257):
         write_image(picture, pixels, tmp_path / 'b.png', force=True)
-        with Image.open(tmp_path / 'b.png') as image: assert image.text == {'Title': 'A face', 'Comment': 'größer 🙂'}
+        with Image.open(tmp_path / 'b.png') as image:
+            assert image.text == {'Title': 'A face', 'Comment': 'größer 🙂'}
 
 
 @pytest.mark.parametrize('subsampling', [0, 1, 2])
 @pytest.mark.parametrize('quality', [30, 75, 96])
 def test_jpeg_keeps_its_quality(tmp_path, subsampling, quality):
-    picture = read_image(save(tmp_path / 'a.jpg', quality=quality, subsampling=subsampling, progressive=quality == 75, comment=b'hello'))
+    picture = read_image(save(tmp_path / 'a.jpg', quality=quality,
+                              subsampling=subsampling, progressive=quality == 75,
+                              comment=b'hello'))
     write_image(picture, picture.pixels, tmp_path / 'b.jpg')
     with Image.open(tmp_path / 'a.jpg') as a, Image.open(tmp_path / 'b.jpg') as b:
-        assert a.quantization == b.quantization and JpegImagePlugin.get_sampling(a) == JpegImagePlugin.get_sampling(b)
-        assert a.info.get('progressive') == b.info.get('progressive') and b.info['comment'] == b'hello'
+        assert a.quantization == b.quantization
+        assert JpegImagePlugin.get_sampling(a) == JpegImagePlugin.get_sampling(b)
+        assert a.info.get('progressive') == b.info.get('progressive')
+        assert b.info['comment'] == b'hello'
     write_image(read_image(save(tmp_path / 'c.png')), smooth(), tmp_path / 'c.jpg')
-    with Image.open(tmp_path / 'c.jpg') as image: assert JpegImagePlugin.get_sampling(image) == 0 and max(image.quantization[0]) <= 12
+    with Image.open(tmp_path / 'c.jpg') as image:
+        assert JpegImagePlugin.get_sampling(image) == 0
+        assert max(image.quantization[0]) <= 12
 
 
 def test_webp_and_tiff_keep_their_kind(tmp_path):
     for lossless in (True, False):
-        picture = read_image(save(tmp_path / 'a.webp', lossless=lossless, icc_profile=SRGB))
+        picture = read_image(save(tmp_path / 'a.webp', lossless=lossless,
+                                  icc_profile=SRGB))
         assert picture.lossy != lossless
         write_image(picture, picture.pixels, tmp_path / 'b.webp', force=True)
-        assert (read_image(tmp_path / 'b.webp').pixels == picture.pixels).all() == lossless
+        assert (
+            read_image(tmp_path / 'b.webp').pixels == picture.pixels).all() == lossless
     for compression in ('raw', 'tiff_lzw', 'tiff_adobe_deflate', 'jpeg'):
         picture = read_image(save(tmp_path / 'a.tif', compression=compression))
         write_image(picture, picture.pixels, tmp_path / 'b.tif', force=True)
         with Image.open(tmp_path / 'b.tif') as image:
-            assert image.info['compression'] == ('raw' if compression == 'raw' else 'tiff_adobe_deflate')
+            assert image.info['compression'] == ('raw' if compression == 'raw'
+                                                 else 'tiff_adobe_deflate')
         assert (read_image(tmp_path / 'b.tif').pixels == picture.pixels).all()
 
 
@@ -183,17 +215,22 @@ def test_webp_and_tiff_keep_their_kind(tmp_path):
 @pytest.mark.parametrize('target', ['png', 'tif'])
 def test_sixteen_bits_stay(tmp_path, channels, write, suffix, target):
     bands = noise(9, 7, channels, dtype=np.uint16)
-    (tmp_path / f'a.{suffix}').write_bytes(write(bands, icc_profile=SRGB, dpi=(240, 240)))
+    (tmp_path / f'a.{suffix}').write_bytes(write(bands, icc_profile=SRGB,
+                                                 dpi=(240, 240)))
     assert not enhance_files([tmp_path / f'a.{suffix}'], tmp_path / f'b.{target}', same)
     picture = read_image(tmp_path / f'b.{target}')
-    assert picture.pixels.dtype == np.uint16 and (joined(picture.pixels, picture.alpha) == bands).all()
-    assert picture.keep['icc_profile'] == SRGB and np.allclose(picture.keep['dpi'], 240, atol=0.1)
+    assert picture.pixels.dtype == np.uint16
+    assert (joined(picture.pixels, picture.alpha) == bands).all()
+    assert picture.keep['icc_profile'] == SRGB
+    assert np.allclose(picture.keep['dpi'], 240, atol=0.1)
 
 
 def test_sixteen_bit_tiffs_of_others(tmp_path):
     tifffile = pytest.importorskip('tifffile')
     bands = noise(20, 30, 3, dtype=np.uint16)
-    for options in ({}, dict(byteorder='>'), dict(compression='zlib'), dict(compression='zlib', predictor=True, byteorder='>'), dict(tile=(16, 16))):
+    for options in ({}, dict(byteorder='>'), dict(compression='zlib'),
+                    dict(compression='zlib', predictor=True, byteorder='>'),
+                    dict(tile=(16, 16))):
         tifffile.imwrite(tmp_path / 'a.tif', bands, photometric='rgb', **options)
         assert (read_image(tmp_path / 'a.tif').pixels == bands).all(), options
     write_image(read_image(tmp_path / 'a.tif'), bands, tmp_path / 'b.tif')
@@ -218,21 +255,29 @@ def test_alpha(tmp_path, target, channels):
     notes = write_image(picture, picture.pixels, tmp_path / f'b.{target}')
     again = read_image(tmp_path / f'b.{target}')
     if target in ('jpg', 'bmp'):
-        assert 'white' in notes[0] and again.alpha is None and (again.pixels[:, 0] > 250).all()
-        assert again.pixels.shape[2] == channels - 1 or target == 'bmp', 'a BMP of greys is a BMP with a palette'
+        assert 'white' in notes[0] and again.alpha is None
+        assert (again.pixels[:, 0] > 250).all()
+        assert again.pixels.shape[2] == channels - 1 or target == 'bmp', (
+            'a BMP of greys is a BMP with a palette')
     else: assert not notes and (again.alpha == bands[..., -1]).all()
 
 
-@pytest.mark.parametrize('header, notes', [('P6 1 1 65535', 1), ('P6 1 1 300', 1), ('P3 1 1 65535', 1), ('P6 1 1 255', 0), ('P5 1 3 65535', 0),
-                                           ('P3 1 1 255', 0), ('P1 1 3', 0), ('P4 1 3', 0)])
+@pytest.mark.parametrize('header, notes',
+                         [('P6 1 1 65535', 1), ('P6 1 1 300', 1), ('P3 1 1 65535', 1),
+                          ('P6 1 1 255', 0), ('P5 1 3 65535', 0),
+                          ('P3 1 1 255', 0), ('P1 1 3', 0), ('P4 1 3', 0)])
 def test_16_bit_colours_of_ppm_are_read_as_8_with_a_note(tmp_path, header, notes):
-    (tmp_path / 'a.ppm').write_bytes(header.encode() + b'\n' + (b'0 1 0 ' if header[1] in '13' else bytes(6)))
+    (tmp_path / 'a.ppm').write_bytes(header.encode() + b'\n'
+                                     + (b'0 1 0 ' if header[1] in '13' else bytes(6)))
     assert read_image(tmp_path / 'a.ppm').notes == ['its 16 bits are read as 8'] * notes
 
 
-@pytest.mark.parametrize('mode, channels, words', [('1', 1, None), ('L', 1, None), ('P', 3, None), ('CMYK', 3, 'CMYK'), ('I;16', 1, None)])
+@pytest.mark.parametrize('mode, channels, words',
+                         [('1', 1, None), ('L', 1, None), ('P', 3, None),
+                          ('CMYK', 3, 'CMYK'), ('I;16', 1, None)])
 def test_modes(tmp_path, mode, channels, words):
-    image = Image.fromarray(smooth()).convert('L' if mode in '1I;16' else 'RGB').convert('I' if mode == 'I;16' else mode)
+    image = Image.fromarray(smooth()).convert(
+        'L' if mode in '1I;16' else 'RGB').convert('I' if mode == 'I;16' else mode)
     if mode == 'I;16': image = image.convert('I;16')
     image.save(tmp_path / 'a.tif', icc_profile=b'some profile')
     picture = read_image(tmp_path / 'a.tif')
@@ -246,23 +291,27 @@ def test_transparent_palette_and_animation(tmp_path):
     frames = [Image.fromarray(smooth()).quantize(8) for _ in range(3)]
     frames[1] = Image.fromarray(255 - smooth()).quantize(8)
     frames[2] = Image.fromarray(smooth() // 2).quantize(8)
-    frames[0].save(tmp_path / 'a.gif', save_all=True, append_images=frames[1:], transparency=0)
+    frames[0].save(tmp_path / 'a.gif', save_all=True, append_images=frames[1:],
+                   transparency=0)
     picture = read_image(tmp_path / 'a.gif')
-    assert 'first of 3' in picture.notes[0] and picture.alpha is not None and picture.pixels.shape == (40, 60, 3)
+    assert 'first of 3' in picture.notes[0] and picture.alpha is not None
+    assert picture.pixels.shape == (40, 60, 3)
     notes = write_image(picture, picture.pixels, tmp_path / 'b.gif')
     assert '256 colours' in notes[0] and '\n' not in notes[0]
     for suffix in ('webp', 'png', 'tif'):
         first, *rest = [frame.convert('RGB') for frame in frames]
         first.save(tmp_path / f'a.{suffix}', save_all=True, append_images=rest)
         picture = read_image(tmp_path / f'a.{suffix}')
-        assert 'first of 3' in picture.notes[0] and (suffix == 'webp' or (picture.pixels == np.asarray(first)).all())
+        assert 'first of 3' in picture.notes[0]
+        assert (suffix == 'webp' or (picture.pixels == np.asarray(first)).all())
 
 
 def test_broken_exif_is_a_note(tmp_path):
     exif = exif_of(_315='Ann' * 50).tobytes()
     save(tmp_path / 'a.jpg', exif=exif[:6] + b'II*\0\xff\xff\xff\x7f' + exif[14:])
     picture = read_image(tmp_path / 'a.jpg')
-    assert picture.pixels.shape == (40, 60, 3) and all('\n' not in note for note in picture.notes)
+    assert picture.pixels.shape == (40, 60, 3)
+    assert all('\n' not in note for note in picture.notes)
     assert not enhance_files([tmp_path / 'a.jpg'], None, same)
 
 
@@ -270,22 +319,26 @@ def test_labels_that_a_format_cannot_hold_are_left_out_with_a_note(tmp_path):
     picture = read_image(save(tmp_path / 'a.png'))
     picture.keep['exif'] = exif_of(_315='Ann' * 30_000)
     notes = write_image(picture, picture.pixels, tmp_path / 'b.jpg')
-    assert 'left out' in notes[0] and '\n' not in notes[0] and read_image(tmp_path / 'b.jpg').pixels.shape == (40, 60, 3)
+    assert 'left out' in notes[0] and '\n' not in notes[0]
+    assert read_image(tmp_path / 'b.jpg').pixels.shape == (40, 60, 3)
 
 
 # Refusing
 
 def png_header(width, height):
-    chunk = lambda name, body: struct.pack('>I', len(body)) + name + body + struct.pack('>I', zlib.crc32(name + body))
-    return b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', struct.pack('>IIBBBBB', width, height, 8, 2, 0, 0, 0)) + chunk(
-        b'IDAT', zlib.compress(bytes(10_000))) + chunk(b'IEND', b'')
+    chunk = lambda name, body: struct.pack('>I', len(body)) + name + body + struct.pack(
+        '>I', zlib.crc32(name + body))
+    return b'\x89PNG\r\n\x1a\n' + chunk(
+        b'IHDR', struct.pack('>IIBBBBB', width, height, 8, 2, 0, 0, 0)) + chunk(
+            b'IDAT', zlib.compress(bytes(10_000))) + chunk(b'IEND', b'')
 
 
 def test_what_is_no_picture(tmp_path):
     (tmp_path / 'empty.jpg').touch()
     (tmp_path / 'text.png').write_text('Dear all,\n')
     (tmp_path / 'page.jpg').write_text('<!doctype html>')
-    save(tmp_path / 'good.jpg'), save(tmp_path / 'good.png'), save(tmp_path / 'good.webp')
+    save(tmp_path / 'good.jpg'), save(tmp_path / 'good.png'), save(
+        tmp_path / 'good.webp')
     for suffix in ('jpg', 'png', 'webp'):
         content = (tmp_path / f'good.{suffix}').read_bytes()
         (tmp_path / f'cut.{suffix}').write_bytes(content[:len(content) // 2])
@@ -309,7 +362,8 @@ def test_what_is_no_picture(tmp_path):
 
 
 def test_postscript_is_not_given_to_another_program(tmp_path):
-    (tmp_path / 'a.eps').write_text('%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n')
+    (tmp_path / 'a.eps').write_text(
+        '%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n')
     refused('not a picture')(tmp_path / 'a.eps')
 
 
@@ -328,7 +382,8 @@ def test_unreadable_by_whoever(tmp_path, monkeypatch):
 
 def test_zip_bomb(tmp_path):
     (tmp_path / 'bomb.png').write_bytes(png_header(30_000, 30_000))
-    refused('900 megapixels', '--max-megapixels 900', 'more than 179')(tmp_path / 'bomb.png')
+    refused('900 megapixels', '--max-megapixels 900', 'more than 179')(
+        tmp_path / 'bomb.png')
     refused('cut short')(save_bytes(tmp_path / 'small.png', png_header(300, 300)))
     path = save(tmp_path / 'a.png')
     assert read_image(path, max_pixels=2400).pixels.shape == (40, 60, 3)
@@ -359,25 +414,30 @@ def test_nothing_is_overwritten(tmp_path):
     for name in ('a.png', 'b.png'):
         (tmp_path / 'b.png').write_bytes(b'precious')
         before = (tmp_path / name).read_bytes()
-        refused('exists already', '--force', call=write_image)(picture, picture.pixels, tmp_path / name)
+        refused('exists already', '--force', call=write_image)(picture, picture.pixels,
+                                                               tmp_path / name)
         assert (tmp_path / name).read_bytes() == before
         write_image(picture, 255 - picture.pixels, tmp_path / name, force=True)
         assert (read_image(tmp_path / name).pixels == 255 - picture.pixels).all()
     (tmp_path / 'folder.png').mkdir()
-    refused('exists already', call=write_image, force=True)(picture, picture.pixels, tmp_path / 'folder.png')
+    refused('exists already', call=write_image, force=True)(picture, picture.pixels,
+                                                            tmp_path / 'folder.png')
     assert no_leftovers(tmp_path)
 
 
 def test_suffixes(tmp_path):
     picture = read_image(save(tmp_path / 'a.png'))
-    refused("'.txt'", '.png', call=write_image)(picture, picture.pixels, tmp_path / 'b.txt')
+    refused("'.txt'", '.png', call=write_image)(picture, picture.pixels,
+                                                tmp_path / 'b.txt')
     refused("'.eps'", call=write_image)(picture, picture.pixels, tmp_path / 'b.eps')
     write_image(picture, picture.pixels, tmp_path / 'b')
     assert read_image(tmp_path / 'b').format == 'PNG'
     (tmp_path / 'odd.dat').write_bytes((tmp_path / 'a.png').read_bytes())
-    assert not enhance_files([tmp_path / 'odd.dat'], None, same) and read_image(tmp_path / 'odd-enhanced.dat').format == 'PNG'
+    assert not enhance_files([tmp_path / 'odd.dat'], None, same)
+    assert read_image(tmp_path / 'odd-enhanced.dat').format == 'PNG'
     (tmp_path / 'LOUD.PNG').write_bytes((tmp_path / 'a.png').read_bytes())
-    assert not enhance_files([tmp_path / 'LOUD.PNG'], None, same) and (tmp_path / 'LOUD-enhanced.PNG').exists()
+    assert not enhance_files([tmp_path / 'LOUD.PNG'], None, same)
+    assert (tmp_path / 'LOUD-enhanced.PNG').exists()
 
 
 def test_read_only_and_full_places(tmp_path, monkeypatch, capsys):
@@ -386,20 +446,24 @@ def test_read_only_and_full_places(tmp_path, monkeypatch, capsys):
         def failing(*_): raise OSError(code, os.strerror(code))
         monkeypatch.setattr(os, 'fsync', failing)
         (_, line), = enhance_files([path], None, same)
-        assert 'a-enhanced.png' in line and os.strerror(code) in line and '\n' not in line
+        assert 'a-enhanced.png' in line and os.strerror(code) in line
+        assert '\n' not in line
         assert sorted(p.name for p in tmp_path.iterdir()) == ['a.png']
     monkeypatch.undo()
     (tmp_path / 'file').touch()
     (_, line), = enhance_files([path], f'{tmp_path}/file/', same)
     assert '\n' not in line and str(tmp_path) in line
-    assert not enhance_files([path], f'{tmp_path}/new/deep/', same) and (tmp_path / 'new/deep/a.png').exists()
+    assert not enhance_files([path], f'{tmp_path}/new/deep/', same)
+    assert (tmp_path / 'new/deep/a.png').exists()
 
 
 # Finding and placing
 
 @pytest.fixture
 def album(tmp_path):
-    for name in ('b.png', 'a.jpg', 'with space.png', 'it\'s "q" 🙂.png', '-dash.png', '[odd].png'): save(tmp_path / name)
+    for name in ('b.png', 'a.jpg', 'with space.png', 'it\'s "q" 🙂.png', '-dash.png',
+                 '[odd].png'):
+        save(tmp_path / name)
     (tmp_path / 'notes.txt').touch()
     (tmp_path / 'sub').mkdir()
     save(tmp_path / 'sub' / 'b.png')
@@ -411,10 +475,13 @@ def test_find(album, monkeypatch):
     everything = sorted(p.name for p in album.iterdir() if p.suffix in ('.png', '.jpg'))
     assert names(album) == everything and len(everything) == 6
     assert names(f'{album}/*.jpg', f'{album}/a.jpg') == ['a.jpg']
-    assert names(f'{album}/[odd].png') == ['[odd].png'] and names(f'{album}/**/b.png') == ['b.png', 'b.png']
-    assert names(f'{album}/missing.png') == ['missing.png'], 'reported when it is read, and the rest goes on'
+    assert names(f'{album}/[odd].png') == ['[odd].png']
+    assert names(f'{album}/**/b.png') == ['b.png', 'b.png']
+    assert names(f'{album}/missing.png') == [
+        'missing.png'], 'reported when it is read, and the rest goes on'
     monkeypatch.chdir(album)
-    assert names('-dash.png', 'with space.png') == ['-dash.png', 'with space.png'] and names('*') == everything
+    assert names('-dash.png', 'with space.png') == ['-dash.png', 'with space.png']
+    assert names('*') == everything
     (album / 'empty').mkdir()
     refused('no pictures in', call=find_pictures)([album / 'empty'])
     refused('no picture matches', call=find_pictures)([f'{album}/*.webp'])
@@ -425,29 +492,35 @@ def test_names_of_all_kinds_go_through(album):
     assert not enhance_files(find_pictures([album]), None, same)
     assert len(find_pictures([album])) == 6, 'results of earlier runs are left out'
     assert len(list(album.glob('*-enhanced.*'))) == 6 and no_leftovers(album)
-    assert len(enhance_files(find_pictures([album]), None, same)) == 6, 'nothing is overwritten'
+    assert len(enhance_files(find_pictures([album]), None,
+                             same)) == 6, 'nothing is overwritten'
 
 
 def test_relative_name_with_leading_dash(album, monkeypatch):
     monkeypatch.chdir(album)
-    assert not enhance_files(find_pictures(['-dash.png']), None, same) and (album / '-dash-enhanced.png').exists()
+    assert not enhance_files(find_pictures(['-dash.png']), None, same)
+    assert (album / '-dash-enhanced.png').exists()
 
 
 def test_places(tmp_path):
     source = Path('in/a.jpg')
     assert out_path(source) == Path('in/a-enhanced.jpg')
-    assert out_path(source, f'{tmp_path}') == tmp_path / 'a.jpg' and out_path(source, 'new/') == Path('new/a.jpg')
-    assert out_path(source, 'new') == Path('new/a.jpg') and out_path(source, 'b.png') == Path('b.png')
+    assert out_path(source, f'{tmp_path}') == tmp_path / 'a.jpg'
+    assert out_path(source, 'new/') == Path('new/a.jpg')
+    assert out_path(source, 'new') == Path('new/a.jpg')
+    assert out_path(source, 'b.png') == Path('b.png')
     assert out_path(source, 'new', several=True) == Path('new/a.jpg')
     refused('give a folder', call=out_path)(source, 'b.png', True)
 
 
 def test_no_two_results_in_one_place(album):
-    refused('belongs to', call=plan)([album / 'b.png', album / 'sub' / 'b.png'], album / 'new')
+    refused('belongs to', call=plan)([album / 'b.png', album / 'sub' / 'b.png'],
+                                     album / 'new')
     save(album / 'b-enhanced.png')
     refused('belongs to', call=plan)([album / 'b.png', album / 'b-enhanced.png'], None)
     before = sorted(album.rglob('*'))
-    refused('belongs to', call=enhance_files)([album / 'b.png', album / 'sub' / 'b.png'], album / 'new', same)
+    refused('belongs to', call=enhance_files)(
+        [album / 'b.png', album / 'sub' / 'b.png'], album / 'new', same)
     assert sorted(album.rglob('*')) == before
     assert plan([album / 'b.png'], album) == {album / 'b.png': album / 'b.png'}
 
@@ -456,7 +529,8 @@ def test_no_two_results_in_one_place(album):
 
 def test_one_bad_picture_does_not_stop_the_rest(album, capsys):
     (album / 'c.png').write_bytes(b'\x89PNG broken')
-    failures = enhance_files(find_pictures([album, album / 'gone.png']), album / 'out', lambda pixels: 255 - pixels)
+    failures = enhance_files(find_pictures([album, album / 'gone.png']), album / 'out',
+                             lambda pixels: 255 - pixels)
     assert [path.name for path, _ in failures] == ['c.png', 'gone.png']
     assert len(list((album / 'out').iterdir())) == 6 and no_leftovers(album)
     error = capsys.readouterr().err
@@ -468,39 +542,53 @@ def test_notes_are_told(tmp_path, capsys):
     Image.fromarray(smooth()).convert('CMYK').save(tmp_path / 'a.jpg')
     assert not enhance_files([tmp_path / 'a.jpg'], None, same)
     captured = capsys.readouterr()
-    assert captured.err == f'deblur-vae: {tmp_path}/a.jpg: its colours are CMYK and become RGB\n' and not captured.out
+    assert (captured.err
+            == f'deblur-vae: {tmp_path}/a.jpg: its colours are CMYK and become RGB\n')
+    assert not captured.out
 
 
-@pytest.mark.parametrize('bands', [smooth(), smooth(channels=4), smooth(channels=1), noise(40, 60, 3, dtype=np.uint16)])
+@pytest.mark.parametrize('bands', [smooth(), smooth(channels=4), smooth(channels=1),
+                                   noise(40, 60, 3, dtype=np.uint16)])
 def test_compare(tmp_path, bands):
     if bands.dtype == np.uint16: save_bytes(tmp_path / 'a.png', deep_png(bands))
     else: save(tmp_path / 'a.png', bands)
-    assert not enhance_files([tmp_path / 'a.png'], None, lambda pixels: pixels // 2, compare=True)
-    pair, half = read_image(tmp_path / 'a-compare.png'), read_image(tmp_path / 'a-enhanced.png')
-    assert pair.pixels.shape[:2] == (40, 122) and (pair.pixels[:, 62:] == half.pixels).all() and pair.pixels.dtype == bands.dtype
-    assert len(enhance_files([tmp_path / 'a.png'], tmp_path / 'b.png', same, compare=True)) == 0
-    assert sorted(p.name for p in tmp_path.iterdir()) == ['a-compare.png', 'a-enhanced.png', 'a.png', 'b-compare.png', 'b.png']
+    assert not enhance_files([tmp_path / 'a.png'], None, lambda pixels: pixels // 2,
+                             compare=True)
+    pair, half = read_image(tmp_path / 'a-compare.png'), read_image(
+        tmp_path / 'a-enhanced.png')
+    assert pair.pixels.shape[:2] == (40, 122)
+    assert (pair.pixels[:, 62:] == half.pixels).all()
+    assert pair.pixels.dtype == bands.dtype
+    assert len(enhance_files([tmp_path / 'a.png'], tmp_path / 'b.png', same,
+                             compare=True)) == 0
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        'a-compare.png', 'a-enhanced.png', 'a.png', 'b-compare.png', 'b.png']
 
 
-@pytest.mark.parametrize('error', [ValueError('two\nlines'), RuntimeError('out of memory'), MemoryError()])
+@pytest.mark.parametrize('error', [ValueError('two\nlines'),
+                                   RuntimeError('out of memory'), MemoryError()])
 def test_restore_that_fails_is_one_line(tmp_path, error):
     def failing(_): raise error
     (_, line), = enhance_files([save(tmp_path / 'a.png')], None, failing)
-    assert 'could not be enhanced' in line and '\n' not in line and [p.name for p in tmp_path.iterdir()] == ['a.png']
+    assert 'could not be enhanced' in line and '\n' not in line
+    assert [p.name for p in tmp_path.iterdir()] == ['a.png']
 
 
 @pytest.mark.parametrize('moment', ['restore', 'write'])
 def test_interrupted_by_the_user(tmp_path, moment, monkeypatch):
     def interrupted(*_): raise KeyboardInterrupt
     if moment == 'write': monkeypatch.setattr(os, 'fsync', interrupted)
-    with pytest.raises(KeyboardInterrupt): enhance_files([save(tmp_path / 'a.png')], None, interrupted if moment == 'restore' else same)
+    with pytest.raises(KeyboardInterrupt):
+        enhance_files([save(tmp_path / 'a.png')], None,
+                      interrupted if moment == 'restore' else same)
     assert [p.name for p in tmp_path.iterdir()] == ['a.png']
 
 
 def test_work_is_not_done_for_nothing(tmp_path):
     done = []
     save(tmp_path / 'a-enhanced.png')
-    assert enhance_files([save(tmp_path / 'a.png')], None, done.append) and enhance_files([tmp_path / 'a.png'], tmp_path / 'b.txt', done.append)
+    assert enhance_files([save(tmp_path / 'a.png')], None, done.append)
+    assert enhance_files([tmp_path / 'a.png'], tmp_path / 'b.txt', done.append)
     assert not done
 
 

@@ -20,8 +20,10 @@ EPOCHS = 5
 def halves(drawn, tmp_path_factory):
     "Forty pictures to train on and seventeen to validate on, and a batch of seven: nothing divides by two, nor by seven."
     folder = tmp_path_factory.mktemp('val')
-    for path in sorted((drawn / 'img_align_celeba').iterdir())[:17]: shutil.copy(path, folder)
-    recipe = ['--batch-size', 7, '--epochs', EPOCHS, '--lr', 1e-3, '--clip', 7000]  # clips about four steps of five
+    for path in sorted((drawn / 'img_align_celeba').iterdir())[:17]:
+        shutil.copy(path, folder)
+    # clips about four steps of five
+    recipe = ['--batch-size', 7, '--epochs', EPOCHS, '--lr', 1e-3, '--clip', 7000]
     return ['train', '--data', drawn, '--val-data', folder, *SMALL, *recipe]
 
 
@@ -44,28 +46,36 @@ def free_port() -> int:
 def launch_two(launch):
     "Starts two workers with what `torchrun --nproc_per_node 2` tells its own."
     def start(argv: list) -> list:
-        common = dict(WORLD_SIZE='2', LOCAL_WORLD_SIZE='2', MASTER_ADDR='127.0.0.1', MASTER_PORT=str(free_port()))
-        return [launch(*argv, **common, RANK=str(rank), LOCAL_RANK=str(rank)) for rank in range(2)]
+        common = dict(WORLD_SIZE='2', LOCAL_WORLD_SIZE='2', MASTER_ADDR='127.0.0.1',
+                      MASTER_PORT=str(free_port()))
+        return [launch(*argv, **common, RANK=str(rank), LOCAL_RANK=str(rank))
+                for rank in range(2)]
     return start
 
 
 def check_like(history: list[dict], expected: list[dict]) -> None:
     "Training losses and what validation measured, epoch by epoch."
-    assert [entry['epoch'] for entry in history] == [entry['epoch'] for entry in expected]
+    assert [entry['epoch'] for entry in history] == [entry['epoch']
+                                                     for entry in expected]
     for entry, other in zip(history, expected):
         assert entry['train_loss'] == pytest.approx(other['train_loss'], rel=1e-4)
-        for name in ('val_loss', 'val_psnr', 'val_ssim'): assert entry[name] == pytest.approx(other[name], rel=1e-4), name
-        for name in ('val_psnr_blurred', 'val_ssim_blurred'): assert entry[name] == pytest.approx(other[name], rel=1e-5), name
+        for name in ('val_loss', 'val_psnr', 'val_ssim'):
+            assert entry[name] == pytest.approx(other[name], rel=1e-4), name
+        for name in ('val_psnr_blurred', 'val_ssim_blurred'):
+            assert entry[name] == pytest.approx(other[name], rel=1e-5), name
 
 
 def test_two_processes_do_what_one_does(halves, alone, launch_two, tmp_path):
     "Thirty steps. What is measured on the blurred pictures does not depend on the weights: none is left out or counted twice."
     workers = launch_two([*halves, '--out', tmp_path / 'run'])
-    assert [worker.wait() for worker in workers] == [0, 0], workers[0].said() + workers[1].said()
+    assert [worker.wait()
+            for worker in workers] == [0, 0], workers[0].said() + workers[1].said()
     check_like(read_history(tmp_path / 'run'), alone)
-    assert len(list((tmp_path / 'run').glob('events.*'))) == 1 and not list((tmp_path / 'run').glob('.*'))
+    assert len(list((tmp_path / 'run').glob('events.*'))) == 1
+    assert not list((tmp_path / 'run').glob('.*'))
     assert '| all |' in workers[0].said() and 'dB' not in workers[1].said()
-    assert 'cpu × 2 processes' in json.loads((tmp_path / 'run' / 'config.json').read_text())['how']['machine']
+    assert 'cpu × 2 processes' in json.loads(
+        (tmp_path / 'run' / 'config.json').read_text())['how']['machine']
 
 
 @pytest.mark.parametrize('told', [(0,), (1,), (0, 1)])
@@ -76,14 +86,16 @@ def test_a_signal_to_some_stops_all(halves, launch_two, tmp_path, told):
     for rank in told: workers[rank].send(signal.SIGTERM)
     codes = [worker.wait(30) for worker in workers]
     assert codes == [143, 143], workers[0].said() + workers[1].said()
-    assert all('Traceback' not in worker.said() for worker in workers) and loadable(run)[0] >= 1
+    assert all('Traceback' not in worker.said() for worker in workers)
+    assert loadable(run)[0] >= 1
 
 
 def children(pid: int) -> list[int]:
     found = []
     for path in os.listdir('/proc'):
         if not path.isdecimal(): continue
-        try: parent = int(open(f'/proc/{path}/stat').read().rsplit(')', 1)[1].split()[1])
+        try:
+            parent = int(open(f'/proc/{path}/stat').read().rsplit(')', 1)[1].split()[1])
         except OSError: continue
         if parent == pid: found.append(int(path))
     return sorted(found)
@@ -95,22 +107,30 @@ def test_a_worker_is_killed(halves, alone, launch, tmp_path):
 
     By torchrun, because `accelerate launch --cpu` starts one process whatever `--num_processes` says."""
     run, port = tmp_path / 'run', str(free_port())
-    argv = [sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node', '2', '--master_port', port,
+    argv = [sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node', '2',
+            '--master_port', port,
             '-m', 'deblur_vae.cli', *halves, '--out', run]
     with open(tmp_path / 'said.txt', 'wb') as said:
-        launched = subprocess.Popen(list(map(str, argv)), stdout=said, stderr=said, env={**os.environ, 'OMP_NUM_THREADS': '1'})
+        launched = subprocess.Popen(list(map(str, argv)), stdout=said, stderr=said,
+                                    env={**os.environ, 'OMP_NUM_THREADS': '1'})
     try:
         deadline = time.monotonic() + 120
-        while not (run / 'history.jsonl').exists() and time.monotonic() < deadline and launched.poll() is None: time.sleep(0.005)
+        while (not (run / 'history.jsonl').exists() and time.monotonic() < deadline
+               and launched.poll() is None):
+            time.sleep(0.005)
         workers = children(launched.pid)
         os.kill(workers[-1], signal.SIGKILL)
         code = launched.wait(90)
     finally:
-        for pid in [*children(launched.pid), launched.pid] if launched.poll() is None else []: os.kill(pid, signal.SIGKILL)
+        for pid in [*children(launched.pid),
+                    launched.pid] if launched.poll() is None else []:
+            os.kill(pid, signal.SIGKILL)
     text = (tmp_path / 'said.txt').read_text(errors='replace')
-    lines = [line for line in text.replace('\r', '\n').splitlines() if line.startswith('deblur-vae: ')]
+    lines = [line for line in text.replace('\r', '\n').splitlines()
+             if line.startswith('deblur-vae: ')]
     assert code != 0 and len(workers) == 2 and len(lines) == 1, text[-4000:]
-    assert 'another process of this run is gone' in lines[0] and f'{run}/last.pt (epoch ' in lines[0]
+    assert 'another process of this run is gone' in lines[0]
+    assert f'{run}/last.pt (epoch ' in lines[0]
     epoch, _ = loadable(run)
     assert 1 <= epoch < EPOCHS
     check_like(read_history(run), alone[:epoch])

@@ -17,13 +17,15 @@ TOLD = Told(0.01, 0.02, None)
 def psnr(x, y): return -10 * torch.log10((x.clamp(0, 1) - y).square().mean()).item()
 
 
-def scene(photo): return torch.from_numpy(photo()[:256, 100:356].copy()).permute(2, 0, 1) / 255
+def scene(photo):
+    return torch.from_numpy(photo()[:256, 100:356].copy()).permute(2, 0, 1) / 255
 
 
 @pytest.fixture(scope='module')
 def noisy():
     "A face under a Gaussian and noise: blurry, sharp, kernel."
-    shot = alone('gaussian', (2.0, 2.0), (15,), noisy=1.0, read=(0.01, 0.01), shot=0.0)(scene(astronaut), 0)
+    shot = alone('gaussian', (2.0, 2.0), (15,), noisy=1.0, read=(0.01, 0.01), shot=0.0)(
+        scene(astronaut), 0)
     return shot.blurry, shot.sharp, shot.kernel
 
 
@@ -38,7 +40,8 @@ def random_net():
 
 def test_a_new_network_leaves_the_answer_alone():
     pictures = torch.rand(5, 3, 40, 40)
-    assert torch.equal(mended(RestoreNet(), pictures, torch.ones(1, 40, 40), TOLD), pictures[2])
+    assert torch.equal(mended(RestoreNet(), pictures, torch.ones(1, 40, 40), TOLD),
+                       pictures[2])
 
 
 @pytest.mark.parametrize('size', [(1, 1), (7, 90), (33, 40)])
@@ -49,13 +52,17 @@ def test_any_size(random_net, size):
 
 def test_differences_are_seen_in_units_of_the_scale():
     "Differences ten times as large, told so, look the same."
-    likely, apart = torch.rand(2, 3, 24, 24, generator=torch.Generator().manual_seed(0)) / 10 + 0.45
+    likely, apart = torch.rand(2, 3, 24, 24,
+                               generator=torch.Generator().manual_seed(0)) / 10 + 0.45
     apart, seen = (apart - 0.5) / 10, []
     for factor in (0.1, 1.0):
-        pictures = torch.stack([likely, likely - factor * apart, likely, likely + factor * apart, likely])
-        seen.append(seen_by(pictures, torch.ones(1, 24, 24), TOLD._replace(scale=0.02 * factor)))
+        pictures = torch.stack([likely, likely - factor * apart, likely,
+                                likely + factor * apart, likely])
+        seen.append(seen_by(pictures, torch.ones(1, 24, 24),
+                            TOLD._replace(scale=0.02 * factor)))
     assert seen[0].shape == (SEEN, 24, 24) and seen[0][3:6].std() > 0.01
-    for one in (slice(3, 6), slice(9, 12)): torch.testing.assert_close(seen[0][one], seen[1][one], atol=1e-4, rtol=1e-3)
+    for one in (slice(3, 6), slice(9, 12)):
+        torch.testing.assert_close(seen[0][one], seen[1][one], atol=1e-4, rtol=1e-3)
 
 
 def test_views_of_a_known_blur_differ_like_others(noisy):
@@ -75,7 +82,8 @@ def test_sides_are_narrower_and_wider(noisy):
     blurry = noisy[0]
     blur = estimate_blur(blurry)
     less, more = beside(blurry, blur)
-    centre = [s.kernel[s.kernel.shape[0] // 2, s.kernel.shape[1] // 2] for s in (less, scene_of(blurry, blur), more)]
+    centre = [s.kernel[s.kernel.shape[0] // 2, s.kernel.shape[1] // 2]
+              for s in (less, scene_of(blurry, blur), more)]
     assert centre[0] > centre[1] > centre[2]
 
 
@@ -95,13 +103,16 @@ def test_no_weave(noisy):
     "What the network adds has no more power at the finest frequency of rows and columns than beside it."
     blurry = noisy[0]
     blur = estimate_blur(blurry)
-    added = (Sharpener(blurry, blur, pretrained())(blurry)[0] - Sharpener(blurry, blur)(blurry)[0]).mean(0)
-    power = torch.fft.fft2(added[:224, :224] * torch.outer(torch.hann_window(224), torch.hann_window(224))).abs().square()
+    added = (Sharpener(blurry, blur, pretrained())(blurry)[0]
+             - Sharpener(blurry, blur)(blurry)[0]).mean(0)
+    power = torch.fft.fft2(added[:224, :224] * torch.outer(
+        torch.hann_window(224), torch.hann_window(224))).abs().square()
     for lines in (power.mean(1), power.mean(0)):
         assert lines[111:114].mean() < 2 * lines[95:105].mean() + 1e-9
 
 
 def test_foreign_weights(tmp_path):
-    save_model(VAE_UNet(latent_dim=2, width=2, image_size=(32, 32)), tmp_path / 'other.safetensors')
+    save_model(VAE_UNet(latent_dim=2, width=2, image_size=(32, 32)),
+               tmp_path / 'other.safetensors')
     with pytest.raises(ValueError, match='holds VAE_UNet'):
         enhance(np.zeros((40, 40, 3), np.uint8), weights=tmp_path / 'other.safetensors')

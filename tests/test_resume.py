@@ -24,8 +24,10 @@ EPOCHS, STEPS = 3, 4
 
 class Watched:
     "The loss, which notes what it was in training, and sends this process a signal at call number `stop`, or raises at once."
-    def __init__(self, stop: int | None = None, number: int = signal.SIGINT, validation: bool = False, dies: bool = False):
-        self.stop, self.number, self.validation, self.dies, self.calls, self.losses = stop, number, validation, dies, 0, []
+    def __init__(self, stop: int | None = None, number: int = signal.SIGINT,
+                 validation: bool = False, dies: bool = False):
+        self.stop, self.number, self.validation, self.dies, self.calls, self.losses = (
+            stop, number, validation, dies, 0, [])
 
     def __call__(self, *args) -> torch.Tensor:
         if self.dies: raise MemoryError
@@ -39,26 +41,34 @@ class Watched:
 
 def noise(count: int, seed: int) -> list:
     "Pictures of 32 by 32, and no attributes."
-    return [(picture, {}) for picture in torch.rand(count, 3, 32, 32, generator=torch.Generator().manual_seed(seed))]
+    return [(picture, {}) for picture in torch.rand(
+        count, 3, 32, 32, generator=torch.Generator().manual_seed(seed))]
 
 
-def own_order() -> tuple[DataLoader, DataLoader]: return make_loaders(noise(15, 1), noise(7, 2), 4)
+def own_order() -> tuple[DataLoader, DataLoader]:
+    return make_loaders(noise(15, 1), noise(7, 2), 4)
 
 
 def global_order() -> tuple[DataLoader, DataLoader]:
     "As the post's driver makes them."
     torch.manual_seed(5)
-    return DataLoader(noise(15, 1), 4, shuffle=True), DataLoader(noise(7, 2), 4, shuffle=False)
+    return (DataLoader(noise(15, 1), 4, shuffle=True),
+            DataLoader(noise(7, 2), 4, shuffle=False))
 
 
-def attempt(folder: Path, loss: Watched, resume='last', loaders=own_order, cosine=False, lr=1e-3, kind=torch.optim.Adam, width=4,
+def attempt(folder: Path, loss: Watched, resume='last', loaders=own_order, cosine=False,
+            lr=1e-3, kind=torch.optim.Adam, width=4,
             seed=0, **options) -> tuple:
     "One run with everything made anew: its losses by epoch, and its weights."
-    loaders, model = loaders(), new_model(3, image_size=(32, 32), width=width, latent_dim=4)
+    loaders, model = loaders(), new_model(3, image_size=(32, 32), width=width,
+                                          latent_dim=4)
     optimizer = kind(model.parameters(), lr=lr)
     steps = -(-EPOCHS * STEPS // options.get('accumulate', 1))
-    losses = train_vae_deblur(model, *loaders, optimizer, 'cpu', EPOCHS, 0, log_dir=folder, seed=seed, loss=loss, resume=resume,
-                              metrics=dict(psnr=psnr), scheduler=warmup_cosine(optimizer, steps) if cosine else None, **options)
+    losses = train_vae_deblur(
+        model, *loaders, optimizer, 'cpu', EPOCHS, 0, log_dir=folder, seed=seed,
+        loss=loss, resume=resume,
+        metrics=dict(psnr=psnr),
+        scheduler=warmup_cosine(optimizer, steps) if cosine else None, **options)
     return losses, model.state_dict()
 
 
@@ -67,19 +77,25 @@ def same_state(one, other) -> bool:
     if isinstance(one, torch.Tensor): return torch.equal(one, other)
     if isinstance(one, dict):
         names = {name for name in one if not str(name).endswith('seconds')}
-        return names <= other.keys() and all(same_state(one[name], other[name]) for name in names)
-    if isinstance(one, (list, tuple)): return len(one) == len(other) and all(map(same_state, one, other))
+        return names <= other.keys() and all(same_state(one[name], other[name])
+                                             for name in names)
+    if isinstance(one, (list, tuple)):
+        return len(one) == len(other) and all(map(same_state, one, other))
     return one == other
 
 
-def check_same(peace: Path, run: Path, losses: tuple, weights: dict, expected: tuple) -> None:
+def check_same(peace: Path, run: Path, losses: tuple, weights: dict,
+               expected: tuple) -> None:
     "What was returned, the whole state, all weights and the history in two folders."
     assert losses == expected[0]
     assert all(torch.equal(value, expected[1][name]) for name, value in weights.items())
     assert untimed(read_history(run)) == untimed(read_history(peace))
-    for name in ('last.pt', 'best.pt'): assert same_state(load_checkpoint(peace / name), load_checkpoint(run / name)), name
+    for name in ('last.pt', 'best.pt'):
+        assert same_state(load_checkpoint(peace / name),
+                          load_checkpoint(run / name)), name
     for name in ('last.safetensors', 'best.safetensors'):
-        assert same_state(load_model(peace / name).state_dict(), load_model(run / name).state_dict()), name
+        assert same_state(load_model(peace / name).state_dict(),
+                          load_model(run / name).state_dict()), name
 
 
 @pytest.fixture(scope='module')
@@ -90,7 +106,8 @@ def peace(tmp_path_factory):
     def get(**options) -> tuple[Path, tuple, list[float]]:
         if (key := repr(options)) not in made:
             folder, loss = tmp_path_factory.mktemp('peace') / 'run', Watched()
-            made[key] = folder, attempt(folder, loss, resume=None, **options), loss.losses
+            made[key] = (folder, attempt(folder, loss, resume=None, **options),
+                         loss.losses)
         return made[key]
     return get
 
@@ -122,7 +139,8 @@ def test_stopped_anywhere(check_stops, seed):
 
 @pytest.mark.parametrize('at', [3, 6])
 def test_with_everything_switched_on(check_stops, at):
-    check_stops([dict(stop=at)], ema=0.9, clip=100.0, flip=True, accumulate=2, cosine=True)
+    check_stops([dict(stop=at)], ema=0.9, clip=100.0, flip=True, accumulate=2,
+                cosine=True)
 
 
 @pytest.mark.parametrize('at', [2, 8])
@@ -132,16 +150,19 @@ def test_order_by_the_global_generator(check_stops, at):
 
 @pytest.mark.parametrize('loaders, at', [(own_order, 1), (global_order, 4)])
 def test_stopped_in_validation(check_stops, loaders, at):
-    check_stops([dict(stop=at, validation=True, number=signal.SIGTERM)], loaders=loaders)
+    check_stops([dict(stop=at, validation=True, number=signal.SIGTERM)],
+                loaders=loaders)
 
 
 @pytest.mark.parametrize('loaders', [own_order, global_order])
 def test_lost_again_before_its_next_checkpoint(tmp_path, peace, loaders):
     "Resumed within the second epoch, a run dies at its first step, and is resumed once more."
     with pytest.raises(Stopped): attempt(tmp_path, Watched(STEPS + 2), loaders=loaders)
-    with pytest.raises(MemoryError): attempt(tmp_path, Watched(dies=True), loaders=loaders)
+    with pytest.raises(MemoryError):
+        attempt(tmp_path, Watched(dies=True), loaders=loaders)
     folder, expected, _ = peace(loaders=loaders)
-    check_same(folder, tmp_path, *attempt(tmp_path, Watched(), loaders=loaders), expected)
+    check_same(folder, tmp_path, *attempt(tmp_path, Watched(), loaders=loaders),
+               expected)
 
 
 def test_back_to_the_best(tmp_path, peace):
@@ -177,25 +198,33 @@ def stopped_run(tmp_path_factory) -> Path:
     return folder
 
 
-def contents(folder: Path) -> dict: return {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in folder.iterdir()}
+def contents(folder: Path) -> dict:
+    return {path.name: (path.stat().st_mtime_ns, path.read_bytes())
+            for path in folder.iterdir()}
 
 
 @pytest.mark.parametrize('change, words', [
-    (dict(loaders=lambda: make_loaders(noise(15, 9), noise(7, 2), 4)), ['train_data.fingerprint: ']),
-    (dict(loaders=lambda: make_loaders(noise(15, 1), noise(8, 2), 4)), ['val_data.pictures: 7 there, 8 here']),
-    (dict(loaders=lambda: make_loaders(noise(15, 1), noise(7, 2), 5)), ['batch_size: 4 there, 5 here']),
+    (dict(loaders=lambda: make_loaders(noise(15, 9), noise(7, 2), 4)),
+     ['train_data.fingerprint: ']),
+    (dict(loaders=lambda: make_loaders(noise(15, 1), noise(8, 2), 4)),
+     ['val_data.pictures: 7 there, 8 here']),
+    (dict(loaders=lambda: make_loaders(noise(15, 1), noise(7, 2), 5)),
+     ['batch_size: 4 there, 5 here']),
     (dict(width=8), ['model.width: 4 there, 8 here']),
     (dict(seed=1), ['seed: 0 there, 1 here']),
     (dict(lr=1e-2), ['optimizer.lr: 0.001 there, 0.01 here']),
-    (dict(kind=partial(torch.optim.AdamW, weight_decay=0)), ['optimizer.kind: Adam there, AdamW here']),
+    (dict(kind=partial(torch.optim.AdamW, weight_decay=0)),
+     ['optimizer.kind: Adam there, AdamW here']),
     (dict(cosine=True), ['schedule: NoneType there, LambdaLR here']),
-    (dict(clip=1.0, flip=True), ['recipe.clip: None there, 1.0 here', 'recipe.flip: False there, True here']),
+    (dict(clip=1.0, flip=True),
+     ['recipe.clip: None there, 1.0 here', 'recipe.flip: False there, True here']),
 ])
 def test_another_run_is_refused(stopped_run, change, words):
     before = contents(stopped_run)
     with pytest.raises(ValueError) as refused: attempt(stopped_run, Watched(), **change)
     message = str(refused.value)
-    assert message.startswith(f'{stopped_run}/last.pt belongs to another run (') and '\n' not in message
+    assert message.startswith(f'{stopped_run}/last.pt belongs to another run (')
+    assert '\n' not in message
     for word in words: assert word in message
     assert contents(stopped_run) == before
 
@@ -207,7 +236,8 @@ class Bomb:
 
 def damaged(kind: str, whole: bytes, path: Path, mark: Path) -> None:
     "Writes a `last.pt` to `path` that is none; `mark` would appear if code in it were run."
-    if kind.startswith('cut'): path.write_bytes(whole[:int(len(whole) * float(kind.split()[1]))])
+    if kind.startswith('cut'):
+        path.write_bytes(whole[:int(len(whole) * float(kind.split()[1]))])
     elif kind == 'one byte short': path.write_bytes(whole[:-1])
     elif kind == 'bomb': torch.save(dict(load_checkpoint(path), epoch=Bomb(mark)), path)
     elif kind == 'bare bomb': path.write_bytes(pickle.dumps(Bomb(mark), protocol=2))
@@ -216,7 +246,8 @@ def damaged(kind: str, whole: bytes, path: Path, mark: Path) -> None:
     elif kind == 'text': path.write_text('no checkpoint\n')
 
 
-@pytest.mark.parametrize('kind', ['cut 0', 'cut 0.01', 'cut 0.5', 'cut 0.99', 'one byte short', 'bomb', 'bare bomb', 'weights',
+@pytest.mark.parametrize('kind', ['cut 0', 'cut 0.01', 'cut 0.5', 'cut 0.99',
+                                  'one byte short', 'bomb', 'bare bomb', 'weights',
                                   'list', 'text'])
 def test_a_damaged_checkpoint_is_refused(stopped_run, tmp_path, kind):
     whole, path = (stopped_run / 'last.pt').read_bytes(), stopped_run / 'last.pt'

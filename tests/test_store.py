@@ -36,7 +36,8 @@ def faces(drawn): return open_celeba(drawn, samples=None)
 
 
 @pytest.fixture
-def own(drawn, tmp_path): return open_celeba(shutil.copytree(drawn, tmp_path / 'own'), samples=None)
+def own(drawn, tmp_path):
+    return open_celeba(shutil.copytree(drawn, tmp_path / 'own'), samples=None)
 
 
 @pytest.fixture
@@ -48,36 +49,50 @@ def reads(monkeypatch):
     "The paths of all pictures that are decoded from now on."
     paths, read = [], deblur_vae.data.read_picture
     for module in (deblur_vae.data, deblur_vae.store):
-        monkeypatch.setattr(module, 'read_picture', lambda path: paths.append(path) or read(path))
+        monkeypatch.setattr(module, 'read_picture',
+                            lambda path: paths.append(path) or read(path))
     return paths
 
 
-def homes(cache): return sorted(path for path in (cache / 'store').iterdir() if path.is_dir() and path.name[0] != '.')
+def homes(cache):
+    return sorted(path for path in (cache / 'store').iterdir() if path.is_dir()
+                  and path.name[0] != '.')
 
 
-def nothing_left(cache): return not cache.exists() or all(path.suffix == '.lock' for path in (cache / 'store').iterdir())
+def nothing_left(cache):
+    return not cache.exists() or all(path.suffix == '.lock'
+                                     for path in (cache / 'store').iterdir())
 
 
 def in_process(work):
     "Starts `work` in a process of its own."
-    process = multiprocessing.get_context('fork').Process(target=lambda: (torch.set_num_threads(1), work()), daemon=True)
+    process = multiprocessing.get_context('fork').Process(
+        target=lambda: (torch.set_num_threads(1), work()), daemon=True)
     process.start()
     return process
 
 
-def same(a, b): return all(torch.equal(a[i][0], b[i][0]) and a[i][1] == b[i][1] for i in range(len(b))) and len(a) == len(b)
+def same(a, b):
+    return all(torch.equal(a[i][0], b[i][0])
+               and a[i][1] == b[i][1] for i in range(len(b))) and len(a) == len(b)
 
 
 @pytest.mark.parametrize('held', [False, True], ids=['on disk', 'in memory'])
 def test_equals_the_data_set(faces, cache, held):
     store = open_store(faces, cache, progress=False)
     if held: store = PictureStore(store, store.pixels.held('cpu'))
-    assert same(store, faces) and store.files is faces.files and len(list(store)) == len(faces)
-    for a, b in [(store, faces), (Subset(store, [7, 3, 39]), Subset(faces, [7, 3, 39])), *zip(split(store), split(faces))]:
-        for (x, marks), (y, wanted) in zip(DataLoader(a, 7), DataLoader(b, 7), strict=True):
-            assert torch.equal(x, y) and all(torch.equal(marks[name], wanted[name]) for name in wanted)
-        for (x, marks), (y, wanted) in zip(DataLoader(a, 7, collate_fn=collate), DataLoader(b, 7), strict=True):
-            assert torch.equal(x, y) and all(torch.equal(marks[name], wanted[name]) for name in wanted)
+    assert same(store, faces) and store.files is faces.files
+    assert len(list(store)) == len(faces)
+    for a, b in [(store, faces), (Subset(store, [7, 3, 39]), Subset(faces, [7, 3, 39])),
+                 *zip(split(store), split(faces))]:
+        for (x, marks), (y, wanted) in zip(DataLoader(a, 7), DataLoader(b, 7),
+                                           strict=True):
+            assert torch.equal(x, y)
+            assert all(torch.equal(marks[name], wanted[name]) for name in wanted)
+        for (x, marks), (y, wanted) in zip(DataLoader(a, 7, collate_fn=collate),
+                                           DataLoader(b, 7), strict=True):
+            assert torch.equal(x, y)
+            assert all(torch.equal(marks[name], wanted[name]) for name in wanted)
             assert x.is_contiguous(memory_format=torch.channels_last)
     with pytest.raises(IndexError): store[40]
 
@@ -85,7 +100,8 @@ def test_equals_the_data_set(faces, cache, held):
 def test_worker_processes(faces, cache):
     store = open_store(faces, cache, progress=False)
     batches = DataLoader(store, 20, num_workers=1, multiprocessing_context='fork')
-    assert torch.equal(torch.cat([x for x, _ in batches]), torch.stack([x for x, _ in faces]))
+    assert torch.equal(torch.cat([x for x, _ in batches]),
+                       torch.stack([x for x, _ in faces]))
     packed = pickle.dumps(store)  # as for workers that are spawned
     assert len(packed) < 20_000 and same(pickle.loads(packed), faces)
 
@@ -111,28 +127,36 @@ def test_second_opening_decodes_three_pictures(faces, cache, reads):
     before = [(path, path.stat()) for path in homes(cache)[0].iterdir()]
     reads.clear()
     store = open_store(faces, cache, progress=False)
-    assert len(reads) == 4 and {path.name.encode() for path in reads} == {faces.files[i] for i in (0, 20, 39)}
+    assert len(reads) == 4
+    assert {path.name.encode() for path in reads} == {faces.files[i]
+                                                      for i in (0, 20, 39)}
     reads.clear()
     assert len(list(DataLoader(store, 8))) == 5 and not reads
-    assert all(path.stat().st_mtime_ns == stat.st_mtime_ns and path.stat().st_ino == stat.st_ino for path, stat in before)
+    assert all(path.stat().st_mtime_ns == stat.st_mtime_ns
+               and path.stat().st_ino == stat.st_ino for path, stat in before)
 
 
 @pytest.mark.parametrize('damage', [
-    lambda data: data[:-1], lambda data: data[:10**6], lambda data: b'', lambda data: bytes(len(data)),
-    lambda data: (np.frombuffer(data, np.uint8).reshape(40, -1) ^ np.eye(1, 116412, 777, np.uint8)).tobytes(),
+    lambda data: data[:-1], lambda data: data[:10**6], lambda data: b'',
+    lambda data: bytes(len(data)),
+    lambda data: (np.frombuffer(data, np.uint8).reshape(40, -1)
+                  ^ np.eye(1, 116412, 777, np.uint8)).tobytes(),
 ], ids=['last byte', 'cut', 'empty', 'zeros', 'a bit in each'])
 def test_spoilt_pictures_are_rebuilt(faces, cache, caplog, damage):
     open_store(faces, cache, progress=False)
     file = homes(cache)[0] / 'pictures.u8'
     file.write_bytes(damage(file.read_bytes()))
-    with caplog.at_level(logging.WARNING, 'deblur_vae'): assert same(open_store(faces, cache, progress=False), faces)
-    assert len(caplog.records) == 1 and 'built again' in caplog.text and str(homes(cache)[0]) in caplog.text
+    with caplog.at_level(logging.WARNING, 'deblur_vae'):
+        assert same(open_store(faces, cache, progress=False), faces)
+    assert len(caplog.records) == 1 and 'built again' in caplog.text
+    assert str(homes(cache)[0]) in caplog.text
     caplog.clear()
     open_store(faces, cache, progress=False)
     assert not caplog.records
 
 
-@pytest.mark.parametrize('text', ['', '{"key": ', '[1]', '{}', '{"key": "other"}', None])
+@pytest.mark.parametrize('text',
+                         ['', '{"key": ', '[1]', '{}', '{"key": "other"}', None])
 def test_spoilt_description_is_rebuilt(faces, cache, caplog, text):
     open_store(faces, cache, progress=False)
     about = homes(cache)[0] / 'about.json'
@@ -158,30 +182,38 @@ def test_moved_folder_same_store(drawn, own, cache):
 
 
 def test_other_transform_other_store(faces, cache):
-    def resized(size): return transforms.Compose([transforms.Resize(size), transforms.ToTensor()])
+    def resized(size):
+        return transforms.Compose([transforms.Resize(size), transforms.ToTensor()])
     for transform in (transforms.ToTensor(), resized((64, 52)), resized((64, 50)),
-                      lambda image: to_tensor(image).flip(1), lambda image: to_tensor(image).flip(2)):
+                      lambda image: to_tensor(image).flip(1),
+                      lambda image: to_tensor(image).flip(2)):
         faces.transform = transform
         for _ in range(2): assert same(open_store(faces, cache, progress=False), faces)
     assert len(homes(cache)) == 5
 
 
 @pytest.mark.parametrize('transform', [
-    None, transforms.PILToTensor(), transforms.Compose([transforms.ToTensor(), transforms.Normalize([0.5] * 3, [0.5] * 3)]),
-    transforms.Compose([transforms.ToTensor(), transforms.Resize((64, 52))]), lambda image: to_tensor(image).double(),
+    None, transforms.PILToTensor(), transforms.Compose(
+        [transforms.ToTensor(), transforms.Normalize([0.5] * 3, [0.5] * 3)]),
+    transforms.Compose([transforms.ToTensor(), transforms.Resize((64, 52))]),
+    lambda image: to_tensor(image).double(),
     transforms.Compose([transforms.Grayscale(), transforms.ToTensor()]),
 ])
 def test_not_8_bit(faces, cache, transform):
     faces.transform = transform
-    with pytest.raises(DataError, match=r'^[^\n]*steps of 1/255[^\n]*--no-store[^\n]*$'): open_store(faces, cache)
+    with pytest.raises(DataError,
+                       match=r'^[^\n]*steps of 1/255[^\n]*--no-store[^\n]*$'):
+        open_store(faces, cache)
     assert not cache.exists()
 
 
 @pytest.mark.parametrize('transform', [
-    transforms.RandomHorizontalFlip(0.01), transforms.RandomCrop(64), transforms.ColorJitter(0.5), transforms.RandomRotation(5)])
+    transforms.RandomHorizontalFlip(0.01), transforms.RandomCrop(64),
+    transforms.ColorJitter(0.5), transforms.RandomRotation(5)])
 def test_random(faces, cache, transform):
     faces.transform = transforms.Compose([transform, transforms.ToTensor()])
-    with pytest.raises(DataError, match=r'^[^\n]*is random[^\n]*--no-store[^\n]*$'): open_store(faces, cache)
+    with pytest.raises(DataError, match=r'^[^\n]*is random[^\n]*--no-store[^\n]*$'):
+        open_store(faces, cache)
     assert not cache.exists()
 
 
@@ -189,14 +221,16 @@ def test_random(faces, cache, transform):
 def test_damaged_picture_leaves_nothing(own, cache, which):
     file = own.root_dir / own.files[which].decode()
     file.write_bytes(file.read_bytes()[:3000])
-    with pytest.raises(DataError, match=f'{file.name} .*cut short'): open_store(own, cache)
+    with pytest.raises(DataError, match=f'{file.name} .*cut short'):
+        open_store(own, cache)
     assert nothing_left(cache)
 
 
 def test_unlike_sizes_leave_nothing(own, cache):
     file = own.root_dir / own.files[13].decode()
     deblur_vae.data.read_picture(file).resize((89, 109)).save(file)
-    with pytest.raises(DataError, match=f'218×178.*{file.name} is 109×89.*Resize'): open_store(own, cache, progress=False)
+    with pytest.raises(DataError, match=f'218×178.*{file.name} is 109×89.*Resize'):
+        open_store(own, cache, progress=False)
     assert nothing_left(cache)
 
 
@@ -221,7 +255,9 @@ def test_interrupt_leaves_nothing(faces, cache, monkeypatch):
 
 def test_too_little_space_is_known_before(faces, cache, monkeypatch, reads):
     monkeypatch.setattr(shutil, 'disk_usage', lambda path: SimpleNamespace(free=10**6))
-    with pytest.raises(DataError, match=r'needs 0.00466 GB, only 0.001 GB are free in .*DEBLUR_VAE_CACHE.*--no-store'):
+    with pytest.raises(
+            DataError,
+            match=r'needs 0.00466 GB, only 0.001 GB are free in .*DEBLUR_VAE_CACHE.*--no-store'):
         open_store(faces, cache)
     assert nothing_left(cache) and len(reads) == 4
 
@@ -233,7 +269,8 @@ def full_disk(tmp_path, monkeypatch):
     folder.mkdir()
     monkeypatch.setattr(shutil, 'disk_usage', lambda path: SimpleNamespace(free=10**12))
     mount = ['mount', '-t', 'tmpfs', '-o', 'size=1m', 'none', folder]
-    mounted = bool(shutil.which('mount')) and subprocess.run(mount, capture_output=True).returncode == 0
+    mounted = (bool(shutil.which('mount'))
+               and subprocess.run(mount, capture_output=True).returncode == 0)
 
     def full(fd): raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     if not mounted: monkeypatch.setattr(os, 'fsync', full)
@@ -242,24 +279,31 @@ def full_disk(tmp_path, monkeypatch):
 
 
 def test_full_disk(faces, full_disk):
-    with pytest.raises(DataError, match=r'needs 0.00466 GB.*are free in .*DEBLUR_VAE_CACHE.*--no-store'):
+    with pytest.raises(
+            DataError,
+            match=r'needs 0.00466 GB.*are free in .*DEBLUR_VAE_CACHE.*--no-store'):
         open_store(faces, full_disk, progress=False)
     assert nothing_left(full_disk)
 
 
 def test_no_folder_can_be_made(faces, tmp_path):
     (tmp_path / 'file').touch()
-    with pytest.raises(DataError, match=r'^no store can be kept in .*DEBLUR_VAE_CACHE.*--no-store'): open_store(faces, tmp_path / 'file')
+    with pytest.raises(
+            DataError,
+            match=r'^no store can be kept in .*DEBLUR_VAE_CACHE.*--no-store'):
+        open_store(faces, tmp_path / 'file')
 
 
 def test_two_at_once_and_one_killed(faces, cache, caplog, monkeypatch):
     "A build is killed; then two processes want the same store at the same moment."
     decode = deblur_vae.store.decode_picture
     with monkeypatch.context() as patch:
-        patch.setattr(deblur_vae.store, 'decode_picture', lambda *args: (time.sleep(0.1), decode(*args))[1])
+        patch.setattr(deblur_vae.store, 'decode_picture',
+                      lambda *args: (time.sleep(0.1), decode(*args))[1])
         killed = in_process(lambda: open_store(faces, cache, progress=False))
         deadline = time.time() + 30
-        while not list(cache.glob('store/.*/pictures.u8')) and time.time() < deadline: time.sleep(0.01)
+        while not list(cache.glob('store/.*/pictures.u8')) and time.time() < deadline:
+            time.sleep(0.01)
         time.sleep(0.3)
         killed.kill(); killed.join()
     left, = cache.glob('store/.*')
@@ -267,22 +311,29 @@ def test_two_at_once_and_one_killed(faces, cache, caplog, monkeypatch):
 
     builds = multiprocessing.get_context('fork').SimpleQueue()
     write = deblur_vae.store.write_pictures
-    monkeypatch.setattr(deblur_vae.store, 'write_pictures', lambda *args: (builds.put(os.getpid()), time.sleep(0.5), write(*args))[-1])
-    both = [in_process(lambda: open_store(faces, cache, progress=False)) for _ in range(2)]
+    monkeypatch.setattr(deblur_vae.store, 'write_pictures', lambda *args:
+                        (builds.put(os.getpid()), time.sleep(0.5), write(*args))[-1])
+    both = [in_process(lambda: open_store(faces, cache, progress=False))
+            for _ in range(2)]
     for process in both: process.join(30)
     assert [process.exitcode for process in both] == [0, 0]
     assert builds.get() in [process.pid for process in both] and builds.empty()
     assert len(homes(cache)) == 1 and not list(cache.glob('store/.*'))
-    assert same(open_store(faces, cache), faces) and builds.empty() and not caplog.records
+    assert same(open_store(faces, cache), faces) and builds.empty()
+    assert not caplog.records
 
 
-@pytest.mark.skipif(not os.path.exists('/proc/self/statm'), reason='only Linux tells the memory of a process')
+@pytest.mark.skipif(not os.path.exists('/proc/self/statm'),
+                    reason='only Linux tells the memory of a process')
 def test_memory_does_not_grow(tmp_path):
     shape, rng = (1500, 218, 178, 3), np.random.default_rng(0)
-    with (tmp_path / 'pictures.u8').open('wb') as file: file.truncate(int(np.prod(shape)))
+    with (tmp_path / 'pictures.u8').open('wb') as file:
+        file.truncate(int(np.prod(shape)))
     pixels = Pixels(tmp_path / 'pictures.u8', shape)
 
-    def resident(): return int(open('/proc/self/statm').read().split()[1]) * os.sysconf('SC_PAGESIZE') / 1e6
+    def resident():
+        return int(open('/proc/self/statm').read().split()[1]) * os.sysconf(
+            'SC_PAGESIZE') / 1e6
     pixels.gather(range(50))
     before = resident()
     for batch in rng.permutation(1500).reshape(30, 50): pixels.gather(batch)

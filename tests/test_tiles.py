@@ -24,20 +24,23 @@ def one_thread():
 
 def noise(*shape, dtype=np.uint8, seed=0):
     if dtype == np.float32: return np.random.default_rng(seed).random(shape, np.float32)
-    return np.random.default_rng(seed).integers(0, np.iinfo(dtype).max, shape, dtype, endpoint=True)
+    return np.random.default_rng(seed).integers(0, np.iinfo(dtype).max, shape, dtype,
+                                                endpoint=True)
 
 
 def smooth(height, width, channels=3):
     "A picture with edges and slopes."
     y, x = np.mgrid[:height, :width]
-    waves = [128 + 90 * np.sin(x / (9 + c)) * np.cos(y / (13 - c)) + 30 * ((x // 31 + y // 23) % 2) for c in range(channels)]
+    waves = [128 + 90 * np.sin(x / (9 + c)) * np.cos(y / (13 - c))
+             + 30 * ((x // 31 + y // 23) % 2) for c in range(channels)]
     return np.stack(waves, 2).clip(0, 255).astype(np.uint8)
 
 
 def convolutions(layers, seed):
     "Random 3×3 convolutions that look `layers` pixels far, in [0,1]."
     generator = torch.Generator().manual_seed(seed)
-    weights = [torch.randn(3, 3, 3, 3, generator=generator) * 0.35 for _ in range(layers)]
+    weights = [torch.randn(3, 3, 3, 3, generator=generator) * 0.35
+               for _ in range(layers)]
 
     def restore(x):
         x = x - 0.5
@@ -47,17 +50,23 @@ def convolutions(layers, seed):
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.integers(1, 150), st.integers(1, 150), st.sampled_from([1, 3]), st.sampled_from([np.uint8, np.uint16, np.float32]),
+@given(st.integers(1, 150), st.integers(1, 150), st.sampled_from([1, 3]),
+       st.sampled_from([np.uint8, np.uint16, np.float32]),
        st.sampled_from([32, 40, 64, 100]), st.sampled_from([0, 8, 16]))
-def test_nothing_changes_where_restore_does_nothing(height, width, channels, dtype, tile, overlap):
+def test_nothing_changes_where_restore_does_nothing(height, width, channels, dtype,
+                                                    tile, overlap):
     pixels, sizes = noise(height, width, channels, dtype=dtype), []
-    result = tiled(lambda x: sizes.append(x.shape) or x, pixels, tile=tile, overlap=overlap)
-    assert result.shape == pixels.shape and result.dtype == pixels.dtype and result.flags.c_contiguous
-    assert np.abs(result - pixels).max() < 1e-6 if dtype == np.float32 else (result == pixels).all()
+    result = tiled(lambda x: sizes.append(x.shape) or x, pixels, tile=tile,
+                   overlap=overlap)
+    assert result.shape == pixels.shape and result.dtype == pixels.dtype
+    assert result.flags.c_contiguous
+    assert (np.abs(result - pixels).max() < 1e-6 if dtype == np.float32
+            else (result == pixels).all())
     assert len(set(sizes)) == 1 and all(n >= 32 and n % 8 == 0 for n in sizes[0][2:])
 
 
-@pytest.mark.parametrize('shape', [(1, 1, 3), (1, 5000, 3), (5000, 1, 1), (16, 16, 3), (2, 3, 1), (513, 511, 3)])
+@pytest.mark.parametrize('shape', [(1, 1, 3), (1, 5000, 3), (5000, 1, 1), (16, 16, 3),
+                                   (2, 3, 1), (513, 511, 3)])
 def test_extreme_shapes(shape):
     pixels = noise(*shape)
     assert (tiled(lambda x: x, pixels) == pixels).all()
@@ -72,7 +81,8 @@ def test_weights_add_to_one_and_are_zero_at_the_ends(length, tile, overlap):
     size = min(length, tile)
     total, weights = np.zeros(length), tile_weights(starts, size, overlap)
     for start, weight in zip(starts, weights): total[start:start + size] += weight
-    assert np.allclose(total, 1, atol=1e-6) and weights.min() >= 0 and not any(s % 8 for s in starts)
+    assert np.allclose(total, 1, atol=1e-6) and weights.min() >= 0
+    assert not any(s % 8 for s in starts)
     spoilt = 3 * overlap // 8
     assert not weights[1:, :spoilt].any() and not weights[:-1, size - spoilt:].any()
     assert starts[-1] + size == length
@@ -83,28 +93,33 @@ def test_weights_add_to_one_and_are_zero_at_the_ends(length, tile, overlap):
 def test_tiled_is_whole(layers, most, shape):
     "No pixel differs by more than 1/255, for a function that looks half the overlap far."
     restore, pixels = convolutions(layers, layers), smooth(*shape)
-    whole, parts = tiled(restore, pixels, tile=512), tiled(restore, pixels, tile=128, overlap=64)
+    whole, parts = tiled(restore, pixels, tile=512), tiled(restore, pixels, tile=128,
+                                                           overlap=64)
     assert np.ptp(whole) > 50 and np.abs(whole.astype(int) - parts).max() <= most
 
 
 def test_tiled_is_the_function_itself():
     pixels, restore = smooth(96, 120), convolutions(5, 0)
     direct = restore(torch.from_numpy(pixels).permute(2, 0, 1)[None] / 255)
-    direct = (direct[0].permute(1, 2, 0) * 255 + 0.5).floor().clip(0, 255).numpy().astype(int)
+    direct = (direct[0].permute(1, 2, 0) * 255
+              + 0.5).floor().clip(0, 255).numpy().astype(int)
     assert np.abs(tiled(restore, pixels) - direct).max() <= 1
 
 
 def test_no_seam_where_restore_looks_farther_than_the_overlap():
     def flatten(x):
-        mean = F.avg_pool2d(F.avg_pool2d(F.pad(x, [48] * 4, mode='reflect'), (97, 1), stride=1), (1, 97), stride=1)
+        mean = F.avg_pool2d(F.avg_pool2d(F.pad(x, [48] * 4, mode='reflect'), (97, 1),
+                                         stride=1), (1, 97), stride=1)
         return (x - 0.5 * mean + 0.25).clamp(0, 1)
     pixels = smooth(384, 384)
     whole = tiled(flatten, pixels).astype(int)
 
     def step(result):
-        jump = [np.abs(p[:, 128::128].astype(int) - p[:, 127:-1:128]).mean() for p in (result, whole)]
+        jump = [np.abs(p[:, 128::128].astype(int) - p[:, 127:-1:128]).mean()
+                for p in (result, whole)]
         return abs(jump[0] - jump[1])
-    hard, soft = (tiled(flatten, pixels, tile=128, overlap=overlap) for overlap in (0, 64))
+    hard, soft = (tiled(flatten, pixels, tile=128, overlap=overlap)
+                  for overlap in (0, 64))
     assert step(soft) < 0.2 and step(hard) > 5 * step(soft)
     assert np.abs(soft - whole).mean() < np.abs(hard - whole).mean() / 4
 
@@ -117,7 +132,8 @@ def test_grey_is_three_equal_channels_and_their_mean():
         return x * torch.tensor([0.0, 0.5, 1.0]).view(1, 3, 1, 1)
     pixels = noise(40, 40, 1)
     result = tiled(restore, pixels)
-    assert (seen[0][:, 0] == seen[0][:, 2]).all() and np.abs(result - pixels / 2).max() <= 0.5
+    assert (seen[0][:, 0] == seen[0][:, 2]).all()
+    assert np.abs(result - pixels / 2).max() <= 0.5
 
 
 def test_orientation_and_grid_reach_restore_unchanged():
@@ -144,8 +160,10 @@ def test_progress_and_global_state():
         for place in tiles: yield seen.append(place) or place
     state, grad = torch.random.get_rng_state(), torch.is_grad_enabled()
     parameter = nn.Parameter(torch.ones(()))
-    tiled(lambda x: x * parameter, noise(100, 100, 3), tile=64, overlap=16, progress=bar)
-    assert len(seen) == 4 and (torch.random.get_rng_state() == state).all() and torch.is_grad_enabled() == grad
+    tiled(lambda x: x * parameter, noise(100, 100, 3), tile=64, overlap=16,
+          progress=bar)
+    assert len(seen) == 4 and (torch.random.get_rng_state() == state).all()
+    assert torch.is_grad_enabled() == grad
 
 
 def test_device_is_where_restore_gets_its_input():
@@ -155,80 +173,104 @@ def test_device_is_where_restore_gets_its_input():
     def restore(x):
         seen.append(x.device.type)
         return torch.zeros(x.shape)
-    assert not tiled(restore, noise(40, 40, 3), device='meta').any() and seen == ['meta']
+    assert not tiled(restore, noise(40, 40, 3), device='meta').any()
+    assert seen == ['meta']
 
 
 @pytest.mark.parametrize('words, change', [
-    ('[40, 40]', dict(pixels=np.zeros((40, 40), np.uint8))), ('int64', dict(pixels=np.zeros((40, 40, 3), int))),
-    ('[40, 40, 2]', dict(pixels=np.zeros((40, 40, 2), np.uint8))), ('[0, 4, 3]', dict(pixels=np.zeros((0, 4, 3), np.uint8))),
-    ('twice the overlap', dict(tile=64, overlap=64)), ('twice the overlap', dict(tile=0)), ('overlap=-8', dict(overlap=-8)),
-    ('keep the shape', dict(restore=lambda x: x[:, :, 1:])), ('NaN', dict(restore=lambda x: x * float('nan')))])
+    ('[40, 40]', dict(pixels=np.zeros((40, 40), np.uint8))),
+    ('int64', dict(pixels=np.zeros((40, 40, 3), int))),
+    ('[40, 40, 2]', dict(pixels=np.zeros((40, 40, 2), np.uint8))),
+    ('[0, 4, 3]', dict(pixels=np.zeros((0, 4, 3), np.uint8))),
+    ('twice the overlap', dict(tile=64, overlap=64)),
+    ('twice the overlap', dict(tile=0)), ('overlap=-8', dict(overlap=-8)),
+    ('keep the shape', dict(restore=lambda x: x[:, :, 1:])),
+    ('NaN', dict(restore=lambda x: x * float('nan')))])
 def test_refused(words, change):
-    with pytest.raises(ValueError) as error: tiled(**dict(restore=lambda x: x, pixels=noise(40, 40, 3)) | change)
+    with pytest.raises(ValueError) as error:
+        tiled(**dict(restore=lambda x: x, pixels=noise(40, 40, 3)) | change)
     assert words in str(error.value) and '\n' not in str(error.value)
 
 
 def test_numbers_beyond_the_range_are_cut():
     pixels = noise(40, 40, 3)
-    assert (tiled(lambda x: x * 9 + 1, pixels) == 255).all() and not tiled(lambda x: x - 5, pixels).any()
+    assert (tiled(lambda x: x * 9 + 1, pixels) == 255).all()
+    assert not tiled(lambda x: x - 5, pixels).any()
 
 
-@pytest.mark.parametrize('bands', [noise(9, 7, c, dtype=np.uint16) for c in (1, 2, 3, 4)], ids='1234')
+@pytest.mark.parametrize(
+        'bands', [noise(9, 7, c, dtype=np.uint16) for c in (1, 2, 3, 4)], ids='1234')
 @pytest.mark.parametrize('write, suffix', [(deep_png, 'png'), (plain_tiff, 'tif')])
 def test_sixteen_bits(tmp_path, bands, write, suffix):
     path = tmp_path / f'deep.{suffix}'
     path.write_bytes(write(bands, dpi=(72, 72), icc_profile=b'profile'))
-    if suffix == 'tif' and bands.shape[2] == 2: return  # Pillow does not read such a file at all
+    # Pillow does not read such a file at all
+    if suffix == 'tif' and bands.shape[2] == 2: return
     with Image.open(path) as image:
         raw, plain = raw_mode(image), to_arrays(image)
-        assert image.info['icc_profile'] == b'profile' and round(image.info['dpi'][0]) == 72
+        assert image.info['icc_profile'] == b'profile'
+        assert round(image.info['dpi'][0]) == 72
     pixels, alpha = plain if bands.shape[2] == 1 else read_deep(path, raw)
     assert pixels.dtype == np.uint16 and (joined(pixels, alpha) == bands).all()
 
 
-@pytest.mark.parametrize('mode', ['1', 'L', 'LA', 'La', 'P', 'PA', 'RGB', 'RGBA', 'RGBa', 'RGBX', 'CMYK', 'YCbCr', 'HSV', 'I', 'I;16'])
+@pytest.mark.parametrize('mode', ['1', 'L', 'LA', 'La', 'P', 'PA', 'RGB', 'RGBA',
+                                  'RGBa', 'RGBX', 'CMYK', 'YCbCr', 'HSV', 'I', 'I;16'])
 def test_pillow_modes_go_through(mode):
     grey = mode in ('1', 'L', 'LA', 'La', 'I', 'I;16')
     source = Image.fromarray(smooth(40, 50)).convert('RGBA')
     source.putalpha(200)
-    steps = {'LA': ['LA'], 'La': ['LA', 'La'], 'RGBa': ['RGBa'], 'PA': ['RGB', 'P', 'PA'], 'I;16': ['L', 'I', 'I;16'], 'I': ['L', 'I']}
-    for step in steps.get(mode, ['RGBA'] if mode == 'RGBA' else ['RGB', mode]): source = source.convert(step)
+    steps = {'LA': ['LA'], 'La': ['LA', 'La'], 'RGBa': ['RGBa'],
+             'PA': ['RGB', 'P', 'PA'], 'I;16': ['L', 'I', 'I;16'], 'I': ['L', 'I']}
+    for step in steps.get(mode, ['RGBA'] if mode == 'RGBA' else ['RGB', mode]):
+        source = source.convert(step)
     source.info['dpi'] = (72, 72)
     result = map_pixels(lambda pixels: pixels, source)
     assert result.size == source.size and result.info == source.info
     assert result.mode == {'1': 'L', 'P': 'RGB', 'PA': 'RGBA'}.get(mode, mode)
     assert to_arrays(source)[0].shape[2] == (1 if grey else 3)
     plain = {'La': 'LA', 'RGBa': 'RGBA'}.get(mode, result.mode)
-    difference = np.asarray(result.convert(plain)).astype(int) - np.asarray(source.convert(plain))
-    if mode not in ('I', 'I;16'): assert np.abs(difference).max() <= (16 if mode in ('HSV', 'YCbCr', 'CMYK', 'La', 'RGBa') else 0)
+    difference = np.asarray(result.convert(plain)).astype(int) - np.asarray(
+        source.convert(plain))
+    if mode not in ('I', 'I;16'):
+        assert np.abs(difference).max() <= (
+            16 if mode in ('HSV', 'YCbCr', 'CMYK', 'La', 'RGBa') else 0)
 
 
 def test_key_colour_becomes_opacity():
     source = Image.fromarray(np.full((8, 8, 3), 9, np.uint8))
     source.info['transparency'] = (9, 9, 9)
     result = map_pixels(lambda pixels: 255 - pixels, source)
-    assert result.mode == 'RGBA' and result.getpixel((0, 0)) == (246, 246, 246, 0) and 'transparency' not in result.info
+    assert result.mode == 'RGBA' and result.getpixel((0, 0)) == (246, 246, 246, 0)
+    assert 'transparency' not in result.info
 
 
 @pytest.mark.parametrize('shape', [(20, 30), (20, 30, 1), (20, 30, 3), (20, 30, 4)])
 @pytest.mark.parametrize('dtype', ['u1', 'u2', 'f2', 'f4', 'f8'])
 def test_arrays_go_through(shape, dtype):
-    image = (noise(*shape, dtype=np.float32) * {'u1': 255, 'u2': 65535}.get(dtype, 1)).astype(dtype)
+    image = (noise(*shape, dtype=np.float32) * {'u1': 255, 'u2': 65535}.get(
+        dtype, 1)).astype(dtype)
     pixels, back = as_pixels(image)
-    assert pixels.ndim == 3 and pixels.shape[2] == (3 if shape[2:] in ((3,), (4,)) else 1)
+    assert pixels.ndim == 3
+    assert pixels.shape[2] == (3 if shape[2:] in ((3,), (4,)) else 1)
     result = back(np.zeros_like(pixels))
-    assert result.shape == shape and result.dtype == image.dtype and not result[..., :3].any() or shape == (20, 30)
+    assert (result.shape == shape and result.dtype == image.dtype
+            and not result[..., :3].any() or shape == (20, 30))
     if shape[2:] == (4,): assert (result[..., 3] == image[..., 3]).all()
     assert np.allclose(back(pixels), image)
-    assert (map_pixels(lambda p: p, image.swapaxes(0, 1)) == image.swapaxes(0, 1)).all(), 'arrays that are not contiguous'
+    assert (map_pixels(lambda p: p, image.swapaxes(0, 1))
+            == image.swapaxes(0, 1)).all(), 'arrays that are not contiguous'
 
 
 @pytest.mark.parametrize('shape', [(3, 20, 30), (1, 20, 30), (2, 3, 20, 30)])
-@pytest.mark.parametrize('dtype', [torch.uint8, torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize('dtype', [torch.uint8, torch.float16, torch.bfloat16,
+                                   torch.float32, torch.float64])
 def test_tensors_go_through(shape, dtype):
-    image = (torch.rand(shape, generator=torch.Generator().manual_seed(0)) * (255 if dtype == torch.uint8 else 1)).to(dtype)
+    image = (torch.rand(shape, generator=torch.Generator().manual_seed(0)) * (
+        255 if dtype == torch.uint8 else 1)).to(dtype)
     result = map_pixels(lambda pixels: pixels[::-1], image)
-    assert result.shape == image.shape and result.dtype == dtype and result.is_contiguous() and (result == image.flip(-2)).all()
+    assert result.shape == image.shape and result.dtype == dtype
+    assert result.is_contiguous() and (result == image.flip(-2)).all()
 
 
 def test_a_tensor_with_gradient_goes_through():
@@ -237,13 +279,23 @@ def test_a_tensor_with_gradient_goes_through():
 
 
 @pytest.mark.parametrize('bad, error, words', [
-    (np.zeros(5), ValueError, '[5]'), (np.zeros((4, 4, 2)), ValueError, '[4, 4, 2]'), (np.zeros((0, 4, 3)), ValueError, '[0, 4, 3]'),
-    (np.full((4, 4), np.nan), ValueError, 'nan'), (np.full((4, 4), 1.5), ValueError, '1.5'), (np.full((4, 4), np.inf), ValueError, 'inf'),
-    (np.zeros((4, 4), int), TypeError, 'int64'), (np.zeros((4, 4), bool), TypeError, 'bool'), (np.zeros((4, 4), complex), TypeError, 'complex'),
-    (torch.zeros(4, 4), ValueError, '[4, 4]'), (torch.zeros(4, 4, 3), ValueError, '[4, 4, 3]'), (torch.zeros(3, 4, 4).int(), TypeError, 'int32'),
-    (torch.full((3, 4, 4), -0.1), ValueError, '-0.1'), (torch.zeros(0, 3, 4, 4), ValueError, '[0, 3, 4, 4]'), ('a.jpg', TypeError, 'str'),
-    (None, TypeError, 'NoneType'), ([[1]], TypeError, 'list'), (Image.new('F', (4, 4)), ValueError, 'floating-point'),
-    (Image.new('I', (4, 4), -1), ValueError, '16 bits'), (Image.new('L', (0, 4)), ValueError, '0×4')])
+    (np.zeros(5), ValueError, '[5]'), (np.zeros((4, 4, 2)), ValueError, '[4, 4, 2]'),
+    (np.zeros((0, 4, 3)), ValueError, '[0, 4, 3]'),
+    (np.full((4, 4), np.nan), ValueError, 'nan'),
+    (np.full((4, 4), 1.5), ValueError, '1.5'),
+    (np.full((4, 4), np.inf), ValueError, 'inf'),
+    (np.zeros((4, 4), int), TypeError, 'int64'),
+    (np.zeros((4, 4), bool), TypeError, 'bool'),
+    (np.zeros((4, 4), complex), TypeError, 'complex'),
+    (torch.zeros(4, 4), ValueError, '[4, 4]'),
+    (torch.zeros(4, 4, 3), ValueError, '[4, 4, 3]'),
+    (torch.zeros(3, 4, 4).int(), TypeError, 'int32'),
+    (torch.full((3, 4, 4), -0.1), ValueError, '-0.1'),
+    (torch.zeros(0, 3, 4, 4), ValueError, '[0, 3, 4, 4]'), ('a.jpg', TypeError, 'str'),
+    (None, TypeError, 'NoneType'), ([[1]], TypeError, 'list'),
+    (Image.new('F', (4, 4)), ValueError, 'floating-point'),
+    (Image.new('I', (4, 4), -1), ValueError, '16 bits'),
+    (Image.new('L', (0, 4)), ValueError, '0×4')])
 def test_no_picture(bad, error, words):
     with pytest.raises(error) as raised: map_pixels(lambda pixels: pixels, bad)
     assert words in str(raised.value) and '\n' not in str(raised.value)
@@ -251,7 +303,8 @@ def test_no_picture(bad, error, words):
 
 def test_side_by_side():
     pair = side_by_side(noise(10, 300, 3), noise(10, 300, 3, seed=1))
-    assert pair.shape == (10, 603, 3) and (pair[:, 300:303] == 255).all() and (pair[:, :300] == noise(10, 300, 3)).all()
+    assert pair.shape == (10, 603, 3) and (pair[:, 300:303] == 255).all()
+    assert (pair[:, :300] == noise(10, 300, 3)).all()
     assert side_by_side(noise(4, 1), noise(4, 1)).shape == (4, 4)
 
 

@@ -15,19 +15,26 @@ def store(tmp_path_factory):
     "Six degraded pictures, in a file of the store."
     root = tmp_path_factory.mktemp('restore')
     for name in ('faces', 'photos', 'store'): (root / name).mkdir()
-    for i in range(3): Image.fromarray(astronaut()[20 * i:20 * i + 218, 130:308]).save(root / 'faces' / f'{i}.png')
+    for i in range(3):
+        Image.fromarray(astronaut()[20 * i:20 * i + 218, 130:308]).save(
+            root / 'faces' / f'{i}.png')
     Image.fromarray(astronaut()).save(root / 'photos' / 'a.png')
-    faces, photos = ([path for path in sorted((root / name).iterdir())] for name in ('faces', 'photos'))
-    train_restore.write_shard(root / 'store' / '0000.npz', range(6), faces, photos, train_restore.sample)
+    faces, photos = ([path for path in sorted((root / name).iterdir())]
+                     for name in ('faces', 'photos'))
+    train_restore.write_shard(root / 'store' / '0000.npz', range(6), faces, photos,
+                              train_restore.sample)
     return root
 
 
 def test_a_sample_is_the_same_again(store):
-    faces, photos = ([path for path in sorted((store / name).iterdir())] for name in ('faces', 'photos'))
+    faces, photos = ([path for path in sorted((store / name).iterdir())]
+                     for name in ('faces', 'photos'))
     with np.load(store / 'store' / '0000.npz') as shard:
-        again = [one for one in (train_restore.sample(seed, faces, photos) for seed in range(3)) if one]
+        again = [one for one in (train_restore.sample(seed, faces, photos)
+                                 for seed in range(3)) if one]
         for i, (levels, info) in enumerate(again):
-            assert np.array_equal(shard[f'x{i}'], levels) and np.allclose(shard['info'][i], info)
+            assert np.array_equal(shard[f'x{i}'], levels)
+            assert np.allclose(shard['info'][i], info)
             assert levels.shape[0] == 18 and levels.dtype == np.uint8
 
 
@@ -46,7 +53,8 @@ def test_learning_saving_and_going_on(store, monkeypatch):
     run.save()
     again = train_restore.Training(store / 'restore.pt')
     assert again.step == 40 and again.curve == run.curve
-    assert all(torch.equal(a, b) for a, b in zip(again.net.state_dict().values(), run.net.state_dict().values()))
+    assert all(torch.equal(a, b) for a, b in zip(again.net.state_dict().values(),
+                                                 run.net.state_dict().values()))
     blurry, likely, answer = train_restore.validate(run.mean.module, samples)
     assert blurry < likely and np.isfinite(answer)
     card = train_restore.card(run, train_restore.HELD + 5, 1)
@@ -55,4 +63,5 @@ def test_learning_saving_and_going_on(store, monkeypatch):
 
 def test_weights_of_half_precision_are_read(tmp_path):
     save_model(RestoreNet().half(), tmp_path / 'a.safetensors', steps=3)
-    assert next(load_model(tmp_path / 'a.safetensors', kinds=(RestoreNet,)).parameters()).dtype == torch.float32
+    assert next(load_model(tmp_path / 'a.safetensors',
+                           kinds=(RestoreNet,)).parameters()).dtype == torch.float32
