@@ -1,4 +1,5 @@
-"A browser for the tests of pages: Debian's Chromium, which may speak to one server on this machine and to nobody else."
+"""A browser for the tests of pages: Debian's Chromium, which may speak to one server on
+this machine and to nobody else."""
 import base64
 import io
 import os
@@ -18,9 +19,8 @@ FLAGS = ['--disable-gpu', '--disable-quic', '--no-first-run',
 
 def chromium() -> str:
     "Where the browser is, or a skip."
-    found = next(filter(None, map(shutil.which,
-                                  ('chromium', 'chromium-browser', 'google-chrome'))),
-                 None)
+    names = 'chromium', 'chromium-browser', 'google-chrome'
+    found = next(filter(None, map(shutil.which, names)), None)
     return found or pytest.skip('there is no Chromium: apt-get install chromium')
 
 
@@ -51,8 +51,8 @@ def launched():
 
 @contextmanager
 def visiting(browser, address, allowed=(), **options):
-    """A new page of its own context. Afterwards: no request went to another host, and the console said nothing that
-    `allowed` has not."""
+    """A new page of its own context. Afterwards: no request went to another host, and
+    the console said nothing that `allowed` has not."""
     context = browser.new_context(**options)
     strangers, said = [], []
 
@@ -65,7 +65,7 @@ def visiting(browser, address, allowed=(), **options):
     context.route('**/*', pass_or_block)
     page = context.new_page()
     page.on('console', lambda message: said.append(message.text)
-            if message.type in ('error', 'warning') else None)
+                       if message.type in ('error', 'warning') else None)
     page.on('pageerror', lambda error: said.append(str(error)))
     try:
         yield page
@@ -77,20 +77,19 @@ def visiting(browser, address, allowed=(), **options):
 def picture_of(page, part: str) -> np.ndarray: # [H,W,4]
     "The pixels of the image `part` of the page, exactly as its file has them."
     data = page.evaluate('''async part => {
-        const blob = await (await fetch(document.querySelector(`[data-part=${part}]`).src)).blob();
+        const image = document.querySelector(`[data-part=${part}]`);
+        const blob = await (await fetch(image.src)).blob();
         return new Promise(done => {
-            const reader = Object.assign(new FileReader(), { onload: () => done(reader.result.split(',')[1]) });
+            const reader = new FileReader();
+            reader.onload = () => done(reader.result.split(',')[1]);
             reader.readAsDataURL(blob);
         });
-    }''',
-                         part)
+    }''', part)
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert('RGBA'))
 
 
 def file_of(image: Image.Image, name: str, **options) -> dict:
     "What a file picker takes."
-    out = io.BytesIO()
-    image.save(out, name.rsplit('.')[-1].replace('jpg', 'jpeg'), **options)
-    return dict(name=name,
-                mimeType='image/' + name.rsplit('.')[-1].replace('jpg', 'jpeg'),
-                buffer=out.getvalue())
+    out, kind = io.BytesIO(), name.rsplit('.')[-1].replace('jpg', 'jpeg')
+    image.save(out, kind, **options)
+    return dict(name=name, mimeType=f'image/{kind}', buffer=out.getvalue())

@@ -46,14 +46,15 @@ def deblur_vae(tmp_path):
 
 @pytest.fixture
 def refuses(tmp_path, monkeypatch, capsys):
-    "Asserts that the command fails with exit code 2 and one line (below cleared progress bars) that has all the words."
+    """Asserts that the command fails with exit code 2 and one line (below cleared
+    progress bars) that has all the words."""
     def check(argv, *words) -> None:
         monkeypatch.chdir(tmp_path)
-        code, (out, err) = main(list(map(str, argv))), capsys.readouterr()
+        code, err = main(list(map(str, argv))), capsys.readouterr().err
         *bars, line = [part for part in err.replace('\r', '\n').split('\n')
                        if part.strip()]
-        assert code == 2 and line.startswith(
-            'deblur-vae: ') and all('%|' in bar for bar in bars), err
+        assert code == 2 and line.startswith('deblur-vae: '), err
+        assert all('%|' in bar for bar in bars), err
         for word in words: assert word in line
     return check
 

@@ -2,7 +2,8 @@
 
     python tests/kill_storm.py [--kills 20] [--seed 0] [--data DIR] [--epochs N]
 
-trains once in peace and once through a storm of SIGKILLs, and compares weights, best weights and history bit by bit.
+trains once in peace and once through a storm of SIGKILLs, and compares weights, best
+weights and history bit by bit.
 """
 import argparse
 import json
@@ -16,6 +17,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 SMALL = ['--size', '64', '64', '--resize', '--width', '4', '--latent-dim', '4',
          '--batch-size', '4']
@@ -24,16 +26,17 @@ if SERVER: SERVER.set_forkserver_preload(['deblur_vae.cli'])
 
 
 class Command:
-    "`deblur-vae` in a process of its own, what it says in the file `log`; `environ` for it alone."
+    """`deblur-vae` in a process of its own, what it says in the file `log`; `environ`
+    for it alone."""
     def __init__(self, argv: list, log: Path, **environ: str):
         self.log, self.argv = log, [str(word) for word in argv]
         self.start(environ)
 
     def start(self, environ: dict) -> None:
         with open(self.log, 'wb') as log:
-            self.process = subprocess.Popen([sys.executable, '-m', 'deblur_vae.cli',
-                                             *self.argv], stdout=log, stderr=log,
-                                            env={**os.environ, **environ})
+            self.process = subprocess.Popen(
+                [sys.executable, '-m', 'deblur_vae.cli', *self.argv],
+                stdout=log, stderr=log, env={**os.environ, **environ})
 
     def running(self) -> bool: return self.process.poll() is None
 
@@ -46,7 +49,8 @@ class Command:
     def said(self) -> str: return self.log.read_text(encoding='utf-8', errors='replace')
 
     def told(self) -> list[str]:
-        "The lines that are the command's own, not progress bars nor warnings of libraries."
+        """The lines that are the command's own, not progress bars nor warnings of
+        libraries."""
         return [line for line in self.said().replace('\r', '\n').splitlines()
                 if line.startswith('deblur-vae: ')]
 
@@ -60,7 +64,7 @@ def run_command(argv: list[str], log: str, environ: dict, limit: int | None) -> 
     from tqdm import tqdm
 
     from deblur_vae.cli import main
-    # its own is shared between processes, and would outlive one that is killed
+    # tqdm's own lock is shared between processes, and would outlive one that is killed
     tqdm.set_lock(threading.RLock())
     for target in (1, 2):
         os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND), target)
@@ -73,7 +77,8 @@ def run_command(argv: list[str], log: str, environ: dict, limit: int | None) -> 
 
 
 class Forked(Command):
-    "The same without the seconds of importing: forked from a process that has done nothing else."
+    """The same without the seconds of importing: forked from a process that has done
+    nothing else."""
     def __init__(self, argv: list, log: Path, limit: int | None = None, **environ: str):
         self.limit = limit
         super().__init__(argv, log, **environ)
@@ -82,8 +87,8 @@ class Forked(Command):
         self.log.write_bytes(b'')
         cache = {name: os.environ[name] for name in ('DEBLUR_VAE_CACHE',)
                  if name in os.environ}
-        self.process = SERVER.Process(target=run_command, args=(
-            self.argv, str(self.log), cache | environ, self.limit))
+        args = self.argv, str(self.log), cache | environ, self.limit
+        self.process = SERVER.Process(target=run_command, args=args)
         self.process.start()
 
     def running(self) -> bool: return self.process.is_alive()
@@ -119,8 +124,8 @@ def loadable(run: Path) -> tuple[int, int]:
     if (run / 'config.json').exists():
         json.loads((run / 'config.json').read_text(encoding='utf-8'))
     states = {path.name: load_checkpoint(path) for path in run.glob('*.pt')}
-    return ((states['last.pt']['epoch'], len(states['last.pt']['losses']))
-            if 'last.pt' in states else (0, 0))
+    if 'last.pt' not in states: return 0, 0
+    return states['last.pt']['epoch'], len(states['last.pt']['losses'])
 
 
 def unlike(one: Path, other: Path) -> list[str]:
@@ -142,14 +147,14 @@ def unlike(one: Path, other: Path) -> list[str]:
 
 
 def untimed(history: list[dict]) -> list[dict]:
-    return [{name: value
-             for name, value in entry.items() if not name.endswith('seconds')}
-            for entry in history]
+    return [{name: value for name, value in entry.items()
+             if not name.endswith('seconds')} for entry in history]
 
 
 def count_writes(path: Path, command: Command, most: float = math.inf,
                  seconds: float = 600) -> int:
-    "Counts how often `path` is written, until that was `most` times, or `seconds` have passed, or the command has ended."
+    """Counts how often `path` is written, until that was `most` times, or `seconds`
+    have passed, or the command has ended."""
     deadline, seen, count = time.monotonic() + seconds, stamp(path), 0
     while count < most and time.monotonic() < deadline and command.running():
         time.sleep(0.004)
@@ -157,53 +162,79 @@ def count_writes(path: Path, command: Command, most: float = math.inf,
     return count
 
 
+class Pace(NamedTuple):
+    "How a run goes that nobody disturbs."
+    loading: float # s until its first checkpoint
+    writes: int # of checkpoints after that
+    pause: float # s between two of them
+
+
+def pace_of(run: Path, command: Command) -> Pace:
+    "Waits until `command` has written all of `run`."
+    began, checkpoint = time.monotonic(), run / 'last.pt'
+    await_change(checkpoint, command)
+    loading, first = time.monotonic() - began, stamp(checkpoint)
+    writes = count_writes(checkpoint, command)
+    if command.wait(600): raise RuntimeError(command.said()[-2000:])
+    pace = Pace(loading, writes, (stamp(run / 'history.jsonl') - first) / 1e9 / writes)
+    print(f'uninterrupted: first checkpoint after {loading:.1f} s, then {writes}, '
+          f'one every {1000 * pace.pause:.0f} ms', flush=True)
+    return pace
+
+
+def await_moment(command: Command, checkpoint: Path, before: int, pace: Pace, most: int,
+                 chance: random.Random) -> tuple[int, str]:
+    """Waits for a random moment while `command` starts, or within `most` checkpoints;
+    returns how many there were and says when it was."""
+    if chance.random() < 0.15:
+        after = chance.uniform(0, pace.loading)
+        count_writes(checkpoint, command, 1, after)
+        return 0, f'{after:6.3f} s after its start'
+    most = chance.randint(0, max(0, most))
+    await_change(checkpoint, command, before)
+    made = count_writes(checkpoint, command, most)
+    after = chance.uniform(0, 2 * pace.pause)
+    time.sleep(after)
+    return made, f'{after:6.3f} s after its checkpoint {made}'
+
+
+def kill(command: Command) -> None:
+    "Raises if it has ended by itself."
+    if not command.running():
+        raise RuntimeError(f'the run ended before a kill:\n{command.said()[-2000:]}')
+    command.send(signal.SIGKILL)
+    if (code := command.wait()) != -signal.SIGKILL:
+        raise RuntimeError(f'exit code {code} before a kill')
+
+
 def storm(folder: Path, data: Path, kills: int = 20, seed: int = 0, epochs: int = 40,
           start: type[Command] = Command) -> list[str]:
-    "Trains in peace and under `kills` SIGKILLs, checks the folder after each; returns what differs in the end."
-    chance, run = random.Random(seed), folder / 'storm'
-    argv = lambda name: ['train', '--data', data, *SMALL, '--epochs', epochs,
-                         '--checkpoint-minutes', 0.0001, '--out', folder / name]
-    began = time.monotonic()
-    peace = start(argv('peace'), folder / 'peace.log')
-    await_change(folder / 'peace' / 'last.pt', peace)
-    loading, first = time.monotonic() - began, stamp(folder / 'peace' / 'last.pt')
-    writes = count_writes(folder / 'peace' / 'last.pt', peace)
-    if peace.wait(600): raise RuntimeError(peace.said()[-2000:])
-    pause = (stamp(folder / 'peace' / 'history.jsonl') - first) / 1e9 / writes
-    print(f'uninterrupted: first checkpoint after {loading:.1f} s, then {writes}, one every {1000 * pause:.0f} ms',
-          flush=True)
+    """Trains in peace and under `kills` SIGKILLs, checks the folder after each; returns
+    what differs in the end."""
+    recipe = ['train', '--data', data, *SMALL, '--epochs', epochs,
+              '--checkpoint-minutes', 0.0001]
+    peace, run = folder / 'peace', folder / 'storm'
+    pace = pace_of(peace, start([*recipe, '--out', peace], folder / 'peace.log'))
+    again = lambda: start([*recipe, '--out', run, '--resume'], folder / 'storm.log')
 
-    reached, done = (0, 0), 0
-    for kill in range(1, kills + 1):
-        command, before = (start([*argv('storm'), '--resume'], folder / 'storm.log'),
-                           stamp(run / 'last.pt'))
-        if chance.random() < 0.15:
-            when, after = 'start', chance.uniform(0, loading)
-            count_writes(run / 'last.pt', command, 1, after)
-        else:
-            most = chance.randint(0, max(0, int(0.9 * writes * kill / kills) - done))
-            await_change(run / 'last.pt', command, before)
-            made, after = count_writes(run / 'last.pt', command, most), chance.uniform(
-                0, 2 * pause)
-            when, done = f'checkpoint {made}', done + made
-            time.sleep(after)
-        if not command.running():
-            raise RuntimeError(
-                f'the run ended before kill {kill}:\n{command.said()[-2000:]}')
-        command.send(signal.SIGKILL)
-        if (code := command.wait()) != -signal.SIGKILL:
-            raise RuntimeError(f'exit code {code} before kill {kill}')
+    chance, reached, done = random.Random(seed), (0, 0), 0
+    for number in range(1, kills + 1):
+        before, command = stamp(run / 'last.pt'), again()
+        most = int(0.9 * pace.writes * number / kills) - done
+        made, when = await_moment(command, run / 'last.pt', before, pace, most, chance)
+        kill(command)
         position = loadable(run)
-        print(f'kill {kill:2}: {after:6.3f} s after its {when:14} run at epoch {position[0] + 1}, step {position[1]}',
-              flush=True)
+        done += made
+        epoch, step = position
+        print(f'kill {number:2}: {when}, at epoch {epoch + 1}, step {step}', flush=True)
         if position < reached:
             raise RuntimeError(f'the checkpoint fell back from {reached} to {position}')
         reached = position
-    last = start([*argv('storm'), '--resume'], folder / 'storm.log')
+    last = again()
     if last.wait(600): raise RuntimeError(last.said()[-2000:])
     if reached == (0, 0): raise RuntimeError('no kill came after the first step')
-    return unlike(folder / 'peace', run) + [f'left behind: {path.name}'
-                                            for path in run.glob('.*')]
+    left = [f'left behind: {path.name}' for path in run.glob('.*')]
+    return unlike(peace, run) + left
 
 
 def main() -> int:

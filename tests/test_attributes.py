@@ -1,4 +1,5 @@
-"Property tests of the attribute parser: what it reads is what was written, and nothing makes it fall over."
+"""Property tests of the attribute parser: what it reads is what was written, and
+nothing makes it fall over."""
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -6,10 +7,10 @@ from hypothesis import strategies as st
 
 from deblur_vae.data import DataError, read_attributes
 
-word = st.text(st.characters(codec='ascii', categories=('L', 'N'),
-                             include_characters='_-'), min_size=1, max_size=12)
-spelling = st.sampled_from([('-1', '1'), ('0', '1'), ('false', 'true'),
-                            ('False', 'True')])
+letters = st.characters(codec='ascii', categories=('L', 'N'), include_characters='_-')
+word = st.text(letters, min_size=1, max_size=12)
+spelling = st.sampled_from(
+    [('-1', '1'), ('0', '1'), ('false', 'true'), ('False', 'True')])
 relaxed = settings(max_examples=60, deadline=None,
                    suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -17,12 +18,10 @@ relaxed = settings(max_examples=60, deadline=None,
 @st.composite
 def tables(draw):
     names = draw(st.lists(word, min_size=1, max_size=6, unique=True))
-    files = [f'{name}.jpg'
-             for name in draw(st.lists(word, min_size=1, max_size=8, unique=True))]
-    values = draw(st.lists(st.lists(st.booleans(), min_size=len(names),
-                                    max_size=len(names)),
-                           min_size=len(files), max_size=len(files)))
-    return names, files, values
+    stems = draw(st.lists(word, min_size=1, max_size=8, unique=True))
+    row = st.lists(st.booleans(), min_size=len(names), max_size=len(names))
+    values = draw(st.lists(row, min_size=len(stems), max_size=len(stems)))
+    return names, [f'{stem}.jpg' for stem in stems], values
 
 
 @relaxed
@@ -32,8 +31,8 @@ def test_reads_back_what_was_written(tmp_path, table, spelling, newline, comma, 
     names, files, values = table
     rows = [[file, *(spelling[v] for v in row)] for file, row in zip(files, values)]
     head = [['image_id', *names]] if comma else [[str(len(files))], names]
-    text = newline.join((',' if comma else ' ').join(row)
-                        for row in head + rows) + newline
+    separator = ',' if comma else ' '
+    text = newline.join(map(separator.join, head + rows)) + newline
     path = tmp_path / 'table'
     path.write_bytes(('\ufeff' * bom + text).encode())
     got_names, got_files, got_values = read_attributes(path)

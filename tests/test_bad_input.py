@@ -1,4 +1,5 @@
-"Wrong things people do, at the command line: one line that says what, where and what to do, and exit code 2."
+"""Wrong things people do at the command line: one line that says what, where and what
+to do, and exit code 2."""
 import shutil
 
 import numpy as np
@@ -26,17 +27,17 @@ def edit(path, change):
 
 def test_no_data(refuses, tmp_path):
     (tmp_path / 'empty').mkdir()
-    refuses(['train', '--data', 'nowhere'], 'nowhere is not a folder',
-            'non-commercial research')
-    refuses(['train', '--data', 'empty'], 'no pictures in empty',
-            'img_align_celeba.zip')
+    refuses(['train', '--data', 'nowhere'],
+            'nowhere is not a folder', 'non-commercial research')
+    refuses(['train', '--data', 'empty'],
+            'no pictures in empty', 'img_align_celeba.zip')
 
 
 def test_zip_is_still_packed(refuses, tmp_path):
     (tmp_path / 'data').mkdir()
     (tmp_path / 'data' / 'img_align_celeba.zip').write_bytes(b'PK\x03\x04')
-    refuses(['train', '--data', 'data'], 'img_align_celeba.zip is still packed',
-            'unzip')
+    refuses(['train', '--data', 'data'],
+            'img_align_celeba.zip is still packed', 'unzip')
 
 
 @pytest.mark.parametrize('change, words', [
@@ -91,19 +92,19 @@ def test_damaged_picture_is_named(refuses, copy, tmp_path, break_it, words):
 def test_sizes(refuses, copy, tmp_path):
     weights = tmp_path / 'w.safetensors'
     save_model(VAE_UNet(latent_dim=2, width=2, image_size=(109, 89)), weights)
-    refuses(['evaluate', '--weights', weights, '--data', copy], '186x146', '109x89',
-            '--resize')
+    refuses(['evaluate', '--weights', weights, '--data', copy],
+            '186x146', '109x89', '--resize')
     odd = copy / 'img_align_celeba' / '000001.jpg'
     Image.open(odd).resize((100, 100)).save(odd)
-    refuses(['evaluate', '--weights', weights, '--data', copy], '68x68', '109x89',
-            '--resize')
+    refuses(['evaluate', '--weights', weights, '--data', copy],
+            '68x68', '109x89', '--resize')
     refuses(['train', '--data', copy, '--no-store'], 'Resize')
     refuses(['train', '--data', copy, '--size', 16, 16], '16x16', '32')
 
 
 def test_sizes_are_known_before_anything_is_written(refuses, drawn, tmp_path):
-    refuses(['train', '--data', drawn, '--size', 109, 89, '--out', 'run'], '218x178',
-            '109x89', 'Resize')
+    refuses(['train', '--data', drawn, '--size', 109, 89, '--out', 'run'],
+            '218x178', '109x89', 'Resize')
     assert not (tmp_path / 'run').exists()
 
 
@@ -128,8 +129,9 @@ def test_portraits_overwrite_nothing(refuses, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ['mine']
 
 
-@pytest.mark.parametrize('argv', [[], ['nonsense'], ['train', '--epochs', '0'],
-                                  ['train', '--epochs', 'many'], ['enhance']])
+@pytest.mark.parametrize('argv', [
+    [], ['nonsense'], ['train', '--epochs', '0'], ['train', '--epochs', 'many'],
+    ['enhance']])
 def test_usage_errors(argv, capsys):
     with pytest.raises(SystemExit, match='2'): main(argv)
     assert capsys.readouterr().err.startswith('usage: deblur-vae')
@@ -144,15 +146,13 @@ def test_a_process_of_its_own_says_the_same(deblur_vae):
 @pytest.mark.parametrize('mode', ['L', 'CMYK', 'P', 'RGBA', 'LA', 'I;16', '1'])
 def test_every_mode_becomes_rgb(drawn, tmp_path, mode):
     picture = Image.open(drawn / 'img_align_celeba' / '000001.jpg')
+    if mode in ('LA', 'I;16'): picture = picture.convert('L')
     if mode == 'I;16':
-        picture = Image.fromarray(
-            np.asarray(picture.convert('L')).astype(np.uint16) * 257)
-    else:
-        picture = (picture.convert('L').convert('LA') if mode == 'LA'
-                   else picture.convert(mode))
+        picture = Image.fromarray(np.asarray(picture).astype(np.uint16) * 257)
+    else: picture = picture.convert(mode)
     picture.save(tmp_path / ('a.tif' if mode == 'CMYK' else 'a.png'))
     read, attributes = CelebADataset(tmp_path, None)[0]
     assert read.mode == 'RGB' and read.size == picture.size and attributes == {}
-    grey = np.asarray(picture) / 257 if mode == 'I;16' else np.asarray(
-        picture.convert('L'))
+    if mode == 'I;16': grey = np.asarray(picture) / 257
+    else: grey = np.asarray(picture.convert('L'))
     assert abs(np.asarray(read, float).mean() - grey.mean()) < 12

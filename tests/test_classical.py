@@ -1,4 +1,5 @@
-"The classical method at sizes, types and in places that no notebook shows, and on real pictures."
+"""The classical method at sizes, types and in places that no notebook shows, and on
+real pictures."""
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,11 +13,12 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor
 
-from deblur_vae.camera import convolve, disc, gaussian, inner, motion, none, spread, turned
-from deblur_vae.classical import (MARGIN, POPULATIONS, RIVALS, SPECTRA, Restorer,
-                                  checked, deconvolve, estimate_blur,
-                                  expected, filtered, frame_of, is_product, known_blur,
-                                  parse_kernel, scene_of, wiener)
+from deblur_vae.camera import (
+    convolve, disc, gaussian, inner, motion, none, spread, turned)
+from deblur_vae.classical import (
+    MARGIN, POPULATIONS, RIVALS, SPECTRA, Restorer, checked, deconvolve, estimate_blur,
+    expected, filtered, frame_of, is_product, known_blur, parse_kernel, scene_of,
+    wiener)
 from deblur_vae.data import DataError, list_pictures, read_picture, to_8bit, to_tensor
 from deblur_vae.portraits import draw_portrait
 
@@ -40,8 +42,8 @@ def portrait() -> Tensor: return to_tensor(draw_portrait(4)[0])
 @given(st.tuples(st.integers(1, 61), st.integers(1, 200)), st.integers(0, 99))
 def test_any_picture_of_any_size_comes_back(size, seed):
     x = torch.rand(3, *size, generator=torch.Generator().manual_seed(seed))
-    for picture in (x, torch.full_like(x, 0.5), torch.zeros_like(x), (x > 0.5).float(),
-                    x[:1].expand(3, -1, -1)):
+    grey, black, ink = torch.full_like(x, 0.5), torch.zeros_like(x), (x > 0.5).float()
+    for picture in (x, grey, black, ink, x[:1].expand(3, -1, -1)):
         blur = estimate_blur(picture)
         y = deconvolve(picture, blur)
         assert y.shape == picture.shape and y.isfinite().all()
@@ -78,10 +80,11 @@ def test_told_and_blind(portrait, family):
 
 @pytest.mark.parametrize('family', FAMILIES)
 def test_no_ringing_at_the_border(portrait, family):
-    "The error in the outermost pixels is that of the inside, give or take what only the neighbours could tell."
+    """The error in the outermost pixels is that of the inside, give or take what only
+    the neighbours could tell."""
     blurry, sharp = shot(portrait, FAMILIES[family])
-    error = (deconvolve(blurry, known_blur(blurry, FAMILIES[family]))
-             - sharp).square().mean(0)
+    sharper = deconvolve(blurry, known_blur(blurry, FAMILIES[family]))
+    error = (sharper - sharp).square().mean(0)
     rim = torch.ones_like(error, dtype=torch.bool)
     rim[8:-8, 8:-8] = False
     before = (blurry - sharp).square().mean(0)
@@ -115,8 +118,8 @@ def test_restorer_serves_many_pictures_of_a_size(portrait):
     assert 'extensions' not in vars(restorer), 'not made before they are needed'
     y = blurry - 0.5
     assert torch.equal(restorer.extend(y, 2), restorer.extend(y, 2))
-    assert restorer.frame == frame_of(*blurry.shape[1:], scene.kernel) == tuple(
-        restorer.extend(y, 0).shape[1:])
+    assert restorer.frame == frame_of(*blurry.shape[1:], scene.kernel)
+    assert restorer.frame == tuple(restorer.extend(y, 0).shape[1:])
 
 
 def test_products():
@@ -178,11 +181,10 @@ def test_real_pictures(real_faces, folder):
         scene = scene[:, :250, :250]
         for kernel in (gaussian(2.2, 11), disc(3.0)):
             blurry, sharp = shot(scene, kernel)
-            results = [deconvolve(blurry, b)
-                       for b in (known_blur(blurry, kernel), estimate_blur(blurry))]
             base = decibels(blurry, sharp)
-            told.append(decibels(results[0], sharp) - base), blind.append(
-                decibels(results[1], sharp) - base)
+            for gains, blur in ((told, known_blur(blurry, kernel)),
+                                (blind, estimate_blur(blurry))):
+                gains.append(decibels(deconvolve(blurry, blur), sharp) - base)
         sharp = inner(scene, 16)
         kept.append(decibels(deconvolve(sharp, estimate_blur(sharp)), sharp))
     assert min(blind) > 0.5 and np.mean(blind) > np.mean(told) - 1 and np.mean(told) > 4
@@ -193,17 +195,17 @@ def test_real_pictures(real_faces, folder):
 def test_spectra_can_be_measured_again(real_faces, tmp_path):
     out = tmp_path / 'spectra.safetensors'
     command = [sys.executable, ROOT / 'tools' / 'fit_spectra.py',
-               real_faces / 'faces' / 'train',
-               real_faces / 'photos' / 'train', '--out', out, '--faces', '60',
-               '--photos', '60']
+               real_faces / 'faces' / 'train', real_faces / 'photos' / 'train',
+               '--out', out, '--faces', '60', '--photos', '60']
     said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     again = load_file(out)
-    assert {k: v.shape
-            for k, v in again.items()} == {k: v.shape for k, v in SPECTRA.items()}, said
+    shapes, expected_shapes = ({name: table.shape for name, table in tables.items()}
+                               for tables in (again, SPECTRA))
+    assert shapes == expected_shapes, said
     for kind, p in zip(('smooth', 'detailed'), POPULATIONS):
         assert (again[f'{kind}.mean'] - p.mean).abs().max() < 0.4
-        assert torch.cosine_similarity(again[f'{kind}.components'][0], p.components[0],
-                                       0).abs() > 0.97
+        first = again[f'{kind}.components'][0]
+        assert torch.cosine_similarity(first, p.components[0], 0).abs() > 0.97
     assert (again['chroma'] - SPECTRA['chroma']).abs().max() < 0.5
 
 
@@ -213,7 +215,8 @@ def test_checked_is_a_copy_only_where_it_must(portrait):
 
 
 def test_the_answer_is_an_average(portrait):
-    "Shares add up to 1, and the filter is the mean of the filters of all that is plausible."
+    """Shares add up to 1, and the filter is the mean of the filters of all that is
+    plausible."""
     blurry, sharp = shot(portrait, FAMILIES['gaussian'])
     blur = estimate_blur(blurry)
     assert blur.others and abs(sum(b.share for b in (blur, *blur.others)) - 1) < 1e-6

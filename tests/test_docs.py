@@ -1,4 +1,5 @@
-"The form of the series: what every notebook has, what the site knows of, and that the README speaks of what exists."
+"""The form of the series: what every notebook has, what the site knows of, and that the
+README speaks of what exists."""
 import ast
 import json
 import re
@@ -36,15 +37,15 @@ def test_site_is_configured_once():
 
 
 def test_sidebar_has_every_notebook_in_order():
-    contents = yaml.safe_load(
-        (ROOT / '_quarto.yml').read_text())['website']['sidebar'][0]['contents']
+    config = yaml.safe_load((ROOT / '_quarto.yml').read_text())
+    contents = config['website']['sidebar'][0]['contents']
     listed = [name for item in contents
               for name in (item['contents'] if isinstance(item, dict) else [item])]
     assert listed[0] == 'index.ipynb'
-    assert listed[1:] == [p.relative_to(NBS).as_posix()
-                          for p in sorted(CHAPTERS, key=lambda p: (part(p), p.name))]
-    assert [item['section'] for item in contents[1:]] == ['The story', 'Real pictures',
-                                                          'The workshop', 'Appendices']
+    in_order = sorted(CHAPTERS, key=lambda p: (part(p), p.name))
+    assert listed[1:] == [p.relative_to(NBS).as_posix() for p in in_order]
+    assert [item['section'] for item in contents[1:]] == [
+        'The story', 'Real pictures', 'The workshop', 'Appendices']
 
 
 def is_one_class(code):
@@ -57,8 +58,8 @@ def is_one_class(code):
 @pytest.mark.parametrize('path', NOTEBOOKS, ids=names(NOTEBOOKS))
 def test_notebook_form(path):
     first = cells(path, 'markdown')[0]
-    assert re.match(r'# \S.*\n\n> \S',
-                    first), 'a notebook begins with a title and a subtitle'
+    titled = re.match(r'# \S.*\n\n> \S', first)
+    assert titled, 'a notebook begins with a title and a subtitle'
     assert path.stat().st_size < 1e6
     assert not [c['id'] for c in json.loads(path.read_text())['cells']
                 if not re.fullmatch(r'[\w-]+', c['id'])]
@@ -70,8 +71,8 @@ def test_notebook_form(path):
 def test_chapter_has_figures_words_and_asserts(path):
     code = cells(path, 'code')
     assert any('assert ' in c for c in code)
-    words = len(re.findall(r'\w+', re.sub(
-        r'\$\$.*?\$\$', '', '\n'.join(cells(path, 'markdown')), flags=re.S)))
+    prose = '\n'.join(cells(path, 'markdown'))
+    words = len(re.findall(r'\w+', re.sub(r'\$\$.*?\$\$', '', prose, flags=re.S)))
     assert words >= 150, f'{words} words'
 
 
@@ -101,8 +102,8 @@ def test_no_dead_address():
     settings = (ROOT / 'settings.ini').read_text()
     if re.search(r'^git_url *=\s*$', settings, re.M):
         for path in [*NOTEBOOKS, ROOT / 'README.md', ROOT / '_quarto.yml']:
-            assert not re.search(r'github\.com/[\w-]*/?deblur_vae|github\.io',
-                                 path.read_text()), path
+            address = r'github\.com/[\w-]*/?deblur_vae|github\.io'
+            assert not re.search(address, path.read_text()), path
 
 
 def test_page_links_follow_the_address():

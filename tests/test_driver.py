@@ -1,4 +1,5 @@
-"The way the post puts everything together, with nothing changed but the imports, on drawn portraits."
+"""The way the post puts everything together, with nothing changed but the imports, on
+drawn portraits."""
 import os
 import random
 
@@ -70,8 +71,8 @@ def test_losses_fall_and_repeat(driven):
 
 def test_figure_is_a_triptych(driven):
     figure = driven[0][2]
-    assert [ax.get_title() for ax in figure.axes] == ['Original', 'Blurred',
-                                                      'Reconstructed']
+    titles = [ax.get_title() for ax in figure.axes]
+    assert titles == ['Original', 'Blurred', 'Reconstructed']
     assert figure._suptitle.get_text().startswith('Epoch: 2, MSE: 0.')
 
 
@@ -80,12 +81,13 @@ def test_tensorboard_tags_are_those_of_the_post(driven):
     events = EventAccumulator(str(folder))
     events.Reload()
     assert {'Loss/Train', 'Loss/Val', 'KL Weight'} <= set(events.Tags()['scalars'])
-    assert ({f'Validation/{name}' for name in ('Original', 'Blurred', 'Reconstructed')}
-            <= set(events.Tags()['images']))
-    for tag, values in {'Loss/Train': train_losses, 'Loss/Val': val_losses,
-                        'KL Weight': [0.0, 1.0]}.items():
-        assert [event.value for event in events.Scalars(tag)] == pytest.approx(
-            values, rel=1e-5)
+    names = 'Original', 'Blurred', 'Reconstructed'
+    assert {f'Validation/{name}' for name in names} <= set(events.Tags()['images'])
+    scalars = {'Loss/Train': train_losses, 'Loss/Val': val_losses,
+               'KL Weight': [0.0, 1.0]}
+    for tag, values in scalars.items():
+        written = [event.value for event in events.Scalars(tag)]
+        assert written == pytest.approx(values, rel=1e-5)
 
 
 def test_checkpoints_hold_the_run(driven):

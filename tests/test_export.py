@@ -1,4 +1,5 @@
-"The exported network: small, the same numbers as PyTorch, refused in one line where it cannot be, and nothing left behind."
+"""The exported network: small, the same numbers as PyTorch, refused in one line where
+it cannot be, and nothing left behind."""
 import ast
 import json
 import os
@@ -17,9 +18,8 @@ from deblur_vae.onnx import CLOSE, check_onnx, export_onnx, halve_weights, trial
 from deblur_vae.restore import SEEN, RestoreNet
 
 for package in ('onnx', 'onnxscript', 'onnxruntime'):
-    pytest.importorskip(package,
-                        reason=f"{package} is not installed: pip install -e '.[onnx]'",
-                        exc_type=ImportError)
+    reason = f"{package} is not installed: pip install -e '.[onnx]'"
+    pytest.importorskip(package, reason=reason, exc_type=ImportError)
 
 SMALL = dict(channels=8, context=16, tail=8, dilations=(1, 2), deep=1)
 
@@ -132,23 +132,23 @@ def test_weights_are_exact(file, model):
 
 def test_halving_keeps_what_float16_cannot_hold():
     import onnx
-    arrays = dict(exact=np.full(300, 0.5, np.float32),
-                  fine=np.full(300, 0.1, np.float32),
-                  huge=np.full(300, 1e6, np.float32),
-                  whole=np.arange(300), few=np.full(3, 0.5, np.float32),
-                  idle=np.zeros(300, np.float32))
+    arrays = dict(
+        exact=np.full(300, 0.5, np.float32), fine=np.full(300, 0.1, np.float32),
+        huge=np.full(300, 1e6, np.float32), whole=np.arange(300),
+        few=np.full(3, 0.5, np.float32), idle=np.zeros(300, np.float32))
     kinds = {'whole': onnx.TensorProto.INT64}
-    nodes = [onnx.helper.make_node('Identity', [name], [f'{name}.out'])
-             for name in arrays if name != 'idle']
-    outputs = [onnx.helper.make_tensor_value_info(
-        f'{name}.out', kinds.get(name, onnx.TensorProto.FLOAT), array.shape)
-               for name, array in arrays.items() if name != 'idle']
-    graph = onnx.helper.make_graph(nodes, 'test', [], outputs, [
-        onnx.numpy_helper.from_array(a, name) for name, a in arrays.items()])
-    shrunk = halve_weights(
-        onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid('', 18)]))
-    assert [tensor.name for tensor in shrunk.graph.initializer] == [
-        'exact.half', 'fine', 'huge', 'whole', 'few']
+    helper, nodes, outputs = onnx.helper, [], []
+    for name, array in arrays.items():
+        if name == 'idle': continue
+        kind = kinds.get(name, onnx.TensorProto.FLOAT)
+        nodes.append(helper.make_node('Identity', [name], [f'{name}.out']))
+        outputs.append(helper.make_tensor_value_info(f'{name}.out', kind, array.shape))
+    weights = [onnx.numpy_helper.from_array(a, name) for name, a in arrays.items()]
+    graph = helper.make_graph(nodes, 'test', [], outputs, weights)
+    opset = helper.make_opsetid('', 18)
+    shrunk = halve_weights(helper.make_model(graph, opset_imports=[opset]))
+    names = [tensor.name for tensor in shrunk.graph.initializer]
+    assert names == ['exact.half', 'fine', 'huge', 'whole', 'few']
     import onnxruntime
     results = onnxruntime.InferenceSession(shrunk.SerializeToString()).run(None, {})
     for name, result in zip(arrays, results):
@@ -156,9 +156,8 @@ def test_halving_keeps_what_float16_cannot_hold():
 
 
 def test_networks_refused(tmp_path):
-    with pytest.raises(
-            ValueError,
-            match='only a RestoreNet can be exported, not VAE_UNet') as error:
+    words = 'only a RestoreNet can be exported, not VAE_UNet'
+    with pytest.raises(ValueError, match=words) as error:
         export_onnx(VAE_UNet(image_size=(32, 32), width=4), tmp_path / 'x.onnx')
     assert one_line(error)
     assert not os.listdir(tmp_path)
@@ -169,9 +168,8 @@ def test_missing_package(small, tmp_path, monkeypatch, package):
     for name in [name for name in sys.modules if name.split('.')[0] == package]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(
-            ValueError,
-            match=rf"^{package} is not installed: pip install 'deblur_vae\[onnx\]'") as error:
+    words = rf"^{package} is not installed: pip install 'deblur_vae\[onnx\]'"
+    with pytest.raises(ValueError, match=words) as error:
         export_onnx(small, tmp_path / 'x.onnx')
     assert one_line(error) and not os.listdir(tmp_path)
 
@@ -179,10 +177,11 @@ def test_missing_package(small, tmp_path, monkeypatch, package):
 def test_package_works_without_the_extra():
     "Nothing of the extra is imported with the module."
     tree = ast.parse(Path(deblur_vae.onnx.__file__).read_text())
-    imported = [name for node in ast.walk(tree)
-                if isinstance(node, (ast.Import, ast.ImportFrom))
-                for name in [getattr(node, 'module', None),
-                             *(alias.name for alias in node.names)]]
+    imported = []
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            imported += [alias.name for alias in node.names]
+            imported.append(getattr(node, 'module', None))
     assert 'torch' in imported
     assert not any(str(name).startswith('onnx') for name in imported)
 
@@ -216,9 +215,8 @@ def test_nothing_left_when_it_cannot_be_written(again, small, tmp_path):
 def test_other_files_refused(small_file, small, tmp_path):
     for content in (b'', b'no network', small_file.read_bytes()[:5000]):
         (tmp_path / 'x.onnx').write_bytes(content)
-        with pytest.raises(
-                ValueError,
-                match='x.onnx: not a network that ONNX Runtime can read') as error:
+        words = 'x.onnx: not a network that ONNX Runtime can read'
+        with pytest.raises(ValueError, match=words) as error:
             check_onnx(tmp_path / 'x.onnx', small)
         assert one_line(error)
     import onnx
@@ -234,7 +232,8 @@ def test_other_files_refused(small_file, small, tmp_path):
 
 
 def test_half_weights_and_training_mode(again, small, tmp_path, capfd):
-    "Neither the type of the weights nor the mode matters; the model and the generator of random numbers stay as they were."
+    """Neither the type of the weights nor the mode matters; the model and the generator
+    of random numbers stay as they were."""
     half, state = (scrambled(1, 0.1, **SMALL).half().train(),
                    torch.random.get_rng_state())
     with warnings.catch_warnings():

@@ -1,4 +1,5 @@
-"What can go wrong while a run is under way, as a user meets it: an exit code, one line, and a checkpoint that still loads."
+"""What can go wrong while a run is under way, as a user meets it: an exit code, one
+line, and a checkpoint that still loads."""
 import shutil
 import signal
 import subprocess
@@ -17,12 +18,14 @@ from deblur_vae.train import train_vae_deblur
 @pytest.fixture
 def train(drawn, launch):
     "Starts `deblur-vae train` on the portraits into a folder."
-    return lambda out, *more, **options: launch('train', '--data', drawn, *SMALL,
-                                                '--out', out, *more, **options)
+    def start(out, *more, **options):
+        return launch('train', '--data', drawn, *SMALL, '--out', out, *more, **options)
+    return start
 
 
 def check_refused(command, *words, code=2) -> str:
-    "Asserts that the command ends with `code` and one line of its own, without traceback, that has all the words."
+    """Asserts that the command ends with `code` and one line of its own, without
+    traceback, that has all the words."""
     assert command.wait() == code, command.said()
     line, = command.told()
     assert 'Traceback' not in command.said() and command.said().rstrip().endswith(line)
@@ -49,9 +52,8 @@ def test_terminated_and_resumed(train, drawn, tmp_path):
     await_change(run / 'last.pt', first)
     await_change(run / 'last.pt', first, before=stamp(run / 'last.pt'))
     first.send(signal.SIGTERM)
-    check_refused(first,
-                  f'stopped by SIGTERM; a checkpoint is in {run}: go on with --resume',
-                  code=143)
+    words = f'stopped by SIGTERM; a checkpoint is in {run}: go on with --resume'
+    check_refused(first, words, code=143)
     epoch, step = loadable(run)
     assert epoch == 0 and 0 < step < 32 and not left_over(run)
 
@@ -60,33 +62,35 @@ def test_terminated_and_resumed(train, drawn, tmp_path):
     assert (run / 'last.pt').read_bytes() == before
 
     second = train(run, *options, '--resume')
-    assert second.wait() == 0 and [
-        entry['epoch'] for entry in read_history(run)] == [0, 1], second.said()
+    assert second.wait() == 0, second.said()
+    assert [entry['epoch'] for entry in read_history(run)] == [0, 1]
     assert loadable(run) == (2, 0)
 
     third = train(run, '--epochs', 1, '--overwrite')
-    assert third.wait() == 0 and len(read_history(run)) == 1 and len(
-        list(run.glob('events.*'))) == 1, third.said()
+    assert third.wait() == 0, third.said()
+    assert len(read_history(run)) == 1 and len(list(run.glob('events.*'))) == 1
 
 
 def test_a_loss_that_is_no_number(train, tmp_path):
     "A learning rate of 1e30 throws the weights out of all numbers at the first step."
     run = tmp_path / 'run'
-    check_refused(train(run, '--lr', '1e30'), 'the loss is',
-                  'at step 2 of epoch 1 with learning rate 1e+30', '; the last good '
-                  f'checkpoint is {run}/last.pt (epoch 1, step 0): ',
-                  'lower learning rate', code=1)
+    check_refused(
+        train(run, '--lr', '1e30'), 'the loss is',
+        'at step 2 of epoch 1 with learning rate 1e+30',
+        f'; the last good checkpoint is {run}/last.pt (epoch 1, step 0): ',
+        'lower learning rate', code=1)
     check_finite(load_checkpoint(run / 'last.pt'))
 
 
 class Spoilt:
-    "The loss, spoilt at its step number `at`: `nan` itself, or a number whose gradient is `nan`."
+    """The loss, spoilt at its step number `at`: `nan` itself, or a number whose
+    gradient is `nan`."""
     def __init__(self, at: int, silently: bool):
         self.at, self.silently, self.calls = at, silently, 0
 
     def __call__(self, recon, *args) -> torch.Tensor:
-        loss, self.calls = (loss_function(recon, *args),
-                            self.calls + torch.is_grad_enabled())
+        loss = loss_function(recon, *args)
+        self.calls += torch.is_grad_enabled()
         if self.calls != self.at or not torch.is_grad_enabled(): return loss
         return loss + (recon.sum() * 0).sqrt() if self.silently else loss * float('nan')
 
@@ -95,17 +99,18 @@ class Spoilt:
                          [(3, False, 'epoch 1, step 2'), (6, False, 'epoch 2, step 1'),
                           (3, True, 'epoch 1, step 2'), (4, True, 'epoch 1, step 3')])
 def test_weights_that_are_no_numbers_are_not_kept(tmp_path, at, silently, where):
-    "A checkpoint after each step: the one that the message names is from before the fault, and so is every weight in the folder."
+    """A checkpoint after each step: the one that the message names is from before the
+    fault, and so is every weight in the folder."""
     pictures = [(picture, {}) for picture in torch.rand(16, 3, 32, 32)]
     model = new_model(0, image_size=(32, 32), width=4, latent_dim=4)
+    optimizer = torch.optim.Adam(model.parameters())
     with pytest.raises(TrainingError) as failed:
-        train_vae_deblur(model, *make_loaders(pictures, pictures, 4),
-                         torch.optim.Adam(model.parameters()), 'cpu', 3, 0,
-                         log_dir=tmp_path, loss=Spoilt(at, silently),
-                         checkpoint_minutes=1e-9)
-    assert f'the last good checkpoint is {tmp_path}/last.pt ({where}): ' in str(
-        failed.value)
-    assert '\n' not in str(failed.value)
+        train_vae_deblur(
+            model, *make_loaders(pictures, pictures, 4), optimizer, 'cpu', 3, 0,
+            log_dir=tmp_path, loss=Spoilt(at, silently), checkpoint_minutes=1e-9)
+    line = str(failed.value)
+    assert f'the last good checkpoint is {tmp_path}/last.pt ({where}): ' in line
+    assert '\n' not in line
     loadable(tmp_path)
     for path in tmp_path.glob('*.pt'): check_finite(load_checkpoint(path))
 
@@ -130,21 +135,21 @@ def small_disk(tmp_path):
     disk = tmp_path / 'disk'
     disk.mkdir()
 
+    instead = 'test_files_may_not_grow stands in for it'
+
     def size(kilobytes: int, *more: str) -> None:
-        done = subprocess.run(['mount', '-t', 'tmpfs', '-o',
-                               ','.join([f'size={kilobytes}k', *more]), 'tmpfs', disk],
-                              capture_output=True)
-        if done.returncode:
-            pytest.skip(
-                'no file system may be mounted here; test_files_may_not_grow stands in for it')
-    if not shutil.which('mount'):
-        pytest.skip('there is no mount here; test_files_may_not_grow stands in for it')
+        options = ','.join([f'size={kilobytes}k', *more])
+        command = ['mount', '-t', 'tmpfs', '-o', options, 'tmpfs', disk]
+        if subprocess.run(command, capture_output=True).returncode:
+            pytest.skip(f'no file system may be mounted here; {instead}')
+    if not shutil.which('mount'): pytest.skip(f'there is no mount here; {instead}')
     yield disk, size
     subprocess.run(['umount', disk], capture_output=True)
 
 
 def test_the_disk_fills_up(train, small_disk):
-    "At each of several points of the run: one line with the file's path, and on from there once there is room."
+    """At each of several points of the run: one line with the file's path, and on from
+    there once there is room."""
     disk, size = small_disk
     size(1000)
     run, checkpoint, positions = disk / 'run', disk / 'run' / 'last.pt', []
@@ -153,8 +158,8 @@ def test_the_disk_fills_up(train, small_disk):
         before = stamp(checkpoint)
         line = check_refused(train(run, '--epochs', 2, '--resume'),
                              f'deblur-vae: {run}/', 'No space left on device')
-        assert 'could not be written' in line and checkpoint.exists() and not left_over(
-            run), before
+        assert 'could not be written' in line
+        assert checkpoint.exists() and not left_over(run), before
         check_finite(load_checkpoint(checkpoint))
         positions.append(loadable(run))
     assert positions == sorted(positions) and positions[-1] > (0, 0)

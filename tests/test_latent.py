@@ -8,9 +8,9 @@ import pytest
 import torch
 from PIL import Image
 
-from deblur_vae.latent import (AnswerNet, LaplaceNet, answer_loss, answers,
-                               choice_bound,
-                               energy_score, laplace_nll, shipped_answers)
+from deblur_vae.latent import (
+    AnswerNet, LaplaceNet, answer_loss, answers, choice_bound, energy_score,
+    laplace_nll, shipped_answers)
 from deblur_vae.model import load_model, sample_posterior, save_model
 
 TOOL = Path(__file__).parents[1] / 'tools' / 'train_answers.py'

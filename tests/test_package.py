@@ -1,4 +1,5 @@
-"The wheel and the source archive: what is in them, and that they work without the tools of development."
+"""The wheel and the source archive: what is in them, and that they work without the
+tools of development."""
 import subprocess
 import sys
 import zipfile
@@ -9,7 +10,8 @@ from conftest import ROOT
 
 IMPORT_WITHOUT_DEV_TOOLS = """
 import sys
-for name in ('nbdev', 'fastcore', 'execnb', 'pytest', 'IPython', 'jupyterlab'): sys.modules[name] = None
+for name in ('nbdev', 'fastcore', 'execnb', 'pytest', 'IPython', 'jupyterlab'):
+    sys.modules[name] = None
 sys.path.insert(0, sys.argv[1])
 import pkgutil, importlib, deblur_vae, matplotlib.pyplot as plt
 assert deblur_vae.__file__.startswith(sys.argv[1]), deblur_vae.__file__
@@ -24,8 +26,8 @@ main(['--help'])
 @pytest.fixture(scope='module')
 def built(tmp_path_factory):
     out = tmp_path_factory.mktemp('dist')
-    subprocess.run([sys.executable, '-m', 'build', '--no-isolation', '--outdir', out,
-                    ROOT], check=True, capture_output=True)
+    command = [sys.executable, '-m', 'build', '--no-isolation', '--outdir', out, ROOT]
+    subprocess.run(command, check=True, capture_output=True)
     return out
 
 
@@ -36,10 +38,10 @@ def test_contents(built):
                if p.suffix in ('.py', '.mplstyle')}
     assert 'deblur_vae/portraits/brush.py' in modules
     assert modules <= names
-    assert not [n for n in names if n.startswith(('nbs', 'tests', 'tools'))
-                or n.endswith('.ipynb')]
-    metadata = zipfile.ZipFile(wheel).read(
-        next(n for n in names if n.endswith('METADATA'))).decode()
+    assert not [n for n in names
+                if n.startswith(('nbs', 'tests', 'tools')) or n.endswith('.ipynb')]
+    about = next(n for n in names if n.endswith('METADATA'))
+    metadata = zipfile.ZipFile(wheel).read(about).decode()
     needed = [line.split()[1] for line in metadata.splitlines()
               if line.startswith('Requires-Dist') and 'extra' not in line]
     assert any(n.startswith('torch>') for n in needed)
@@ -53,6 +55,6 @@ def test_contents(built):
 def test_imports_without_development_tools(built, tmp_path):
     wheel, = built.glob('*.whl')
     zipfile.ZipFile(wheel).extractall(tmp_path)
-    done = subprocess.run([sys.executable, '-c', IMPORT_WITHOUT_DEV_TOOLS,
-                           str(tmp_path)], capture_output=True, text=True, cwd=tmp_path)
+    command = [sys.executable, '-c', IMPORT_WITHOUT_DEV_TOOLS, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0 and 'demo' in done.stdout, done.stderr

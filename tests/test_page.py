@@ -1,4 +1,5 @@
-"The Enhance page in a real browser: what it computes, how it is used, what it says when something is wrong."
+"""The Enhance page in a real browser: what it computes, how it is used, what it says
+when something is wrong."""
 import json
 import re
 import shutil
@@ -26,11 +27,11 @@ from deblur_vae.data import gaussian_blur, to_8bit
 from deblur_vae.enhance import blur_of, enhance
 from deblur_vae.files import HEAT
 from deblur_vae.portraits import draw_portrait
-from test_javascript import HERE, PICTURES, picture
+from test_javascript import HERE, PICTURES, bytes_of, picture
 
 for package in ('playwright', 'onnx', 'onnxscript', 'onnxruntime'):
-    pytest.importorskip(package,
-                        reason=f"{package} is not installed: pip install -e '.[dev]'")
+    reason = f"{package} is not installed: pip install -e '.[dev]'"
+    pytest.importorskip(package, reason=reason)
 
 SLOW = 120_000  # ms
 LEVELS = 2 # of 255, by which the page may differ from Python
@@ -51,7 +52,8 @@ def browser(address):
 
 @pytest.fixture(scope='module')
 def warm(browser, address):
-    "One page on which many pictures are enhanced, so that the network is prepared once."
+    """One page on which many pictures are enhanced, so that the network is prepared
+    once."""
     with visiting(browser, address, viewport=dict(width=1280, height=900)) as page:
         page.goto(address)
         yield page
@@ -74,10 +76,8 @@ def crowd():
     "25 portraits out of focus, 890 by 1090 pixels."
     drawn = [np.asarray(draw_portrait(n)[0]) for n in range(25)]
     sharp = np.concatenate([np.concatenate(drawn[i:i + 5], 1) for i in range(0, 25, 5)])
-    blurry = convolve(torch.from_numpy(sharp).permute(2, 0, 1) / 255,
-                      FAMILIES['disc'](2.5))
-    return Image.fromarray(
-        to_8bit(blurry).mul(255).round().byte().permute(1, 2, 0).numpy())
+    x = torch.from_numpy(sharp).permute(2, 0, 1) / 255
+    return Image.fromarray(bytes_of(to_8bit(convolve(x, FAMILIES['disc'](2.5)))))
 
 
 def part(page, name): return page.locator(f'[data-part={name}]')
@@ -106,15 +106,16 @@ def said(page, name='error'):
 
 def blurred(image, k=11, sigma=2.0):
     x = torch.from_numpy(np.array(image.convert('RGB'))).permute(2, 0, 1)[None] / 255
-    return to_8bit(gaussian_blur(x, torch.tensor([k]), torch.tensor([sigma])))[0].mul(
-        255).round().byte().permute(1, 2, 0).numpy()
+    y = gaussian_blur(x, torch.tensor([k]), torch.tensor([sigma]))
+    return bytes_of(to_8bit(y)[0])
 
 
 def apart(a, b): return int(np.abs(a.astype(int) - b).max())
 
 
 def alike(a, b):
-    "Equal nearly everywhere; a last step of the search, taken otherwise, may show at edges."
+    """Equal nearly everywhere; a last step of the search, taken otherwise, may show at
+    edges."""
     gap = np.abs(a.astype(int) - b)
     return (gap <= LEVELS).mean() > 0.98 and gap.mean() < 0.5
 
@@ -139,61 +140,64 @@ def shows_doubt(page, expected):
 
 def downloaded(page):
     with page.expect_download() as waiting: part(page, 'save').click()
-    return (waiting.value.suggested_filename,
-            np.asarray(Image.open(waiting.value.path())))
+    download = waiting.value
+    return download.suggested_filename, np.asarray(Image.open(download.path()))
 
 
 SIZES = [(1, 1), (2, 3), (16, 5), (33, 21), (7, 22), (37, 41), (12, 74), (53, 9),
          (1, 20), (30, 34)]
-MATRICES = [np.zeros((5, 5)), np.eye(4), toeplitz(0.9**np.arange(40)),
-            toeplitz(np.exp(-np.arange(50.)**2 / 20)),
-            np.add.outer(np.arange(7.), np.arange(7.)), np.ones((1, 1))]
-
-
+MATRICES = [
+    np.zeros((5, 5)), np.eye(4), np.ones((1, 1)), toeplitz(0.9**np.arange(40)),
+    toeplitz(np.exp(-np.arange(50.)**2 / 20)),
+    np.add.outer(np.arange(7.), np.arange(7.))]
 PRODUCTS = [(1, 1, 1), (3, 5, 2), (4, 4, 4), (7, 9, 13), (33, 100, 41), (5, 0, 3),
             (300, 310, 320)]
+
+
+def write_job(folder, pixels, planes, factors):
+    "All that node needs; returns where in `pixels.bin` each picture but the last ends."
+    ends = np.cumsum([x.size for x in pixels.values()]).tolist()
+    (folder / 'pixels.bin').write_bytes(b''.join(x.tobytes() for x in pixels.values()))
+    (folder / 'job.json').write_text(json.dumps(dict(
+        pictures=[dict(at=end - x.size, height=x.shape[0], width=x.shape[1])
+                  for x, end in zip(pixels.values(), ends)],
+        lengths=list(range(1, 800)),
+        planes=[dict(plane=x.flatten().tolist(), height=x.shape[0], width=x.shape[1])
+                for x in planes],
+        products=[dict(a=a.flatten().tolist(), b=b.flatten().tolist(),
+                       sides=[*a.shape, b.shape[1]]) for a, b in factors],
+        matrices=[dict(matrix=x.flatten().tolist(), n=len(x)) for x in MATRICES])))
+    return ends[:-1]
 
 
 @pytest.fixture(scope='module')
 def computed(address, tmp_path_factory):
     "What node makes of pictures, planes and matrices; by name, pictures and doubts."
     folder, random = tmp_path_factory.mktemp('sharpen'), np.random.default_rng(0)
-    pixels = {
-        name: (picture(name) * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
-        for name in PICTURES}
-    ends = np.cumsum([x.size for x in pixels.values()]).tolist()
-    places = [dict(at=end - x.size, height=x.shape[0], width=x.shape[1])
-              for x, end in zip(pixels.values(), ends)]
+    pixels = {name: bytes_of(picture(name)) for name in PICTURES}
     planes = [random.normal(size=size) for size in SIZES]
     factors = [(random.normal(size=(n, k)), random.normal(size=(k, m)))
                for n, k, m in PRODUCTS]
-    (folder / 'pixels.bin').write_bytes(b''.join(x.tobytes() for x in pixels.values()))
-    (folder / 'job.json').write_text(json.dumps(dict(
-        pictures=places, lengths=list(range(1, 800)),
-        planes=[dict(plane=x.flatten().tolist(), height=x.shape[0], width=x.shape[1])
-                for x in planes],
-        products=[dict(a=a.flatten().tolist(), b=b.flatten().tolist(),
-                       sides=[*a.shape, b.shape[1]]) for a, b in factors],
-        matrices=[dict(matrix=x.flatten().tolist(), n=len(x)) for x in MATRICES])))
-    run = subprocess.run(['node', HERE / 'sharpen.mjs', folder], capture_output=True,
-                         text=True, timeout=300)
+    ends = write_job(folder, pixels, planes, factors)
+    command = ['node', HERE / 'sharpen.mjs', folder]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert not run.returncode, run.stderr
-    flat = np.frombuffer((folder / 'sharper.bin').read_bytes(), np.uint8)
-    sharper = {name: part.reshape(x.shape)
-               for (name, x), part in zip(pixels.items(), np.split(flat, ends[:-1]))}
-    unsure = np.fromfile(folder / 'doubt.bin', np.float32)
-    unsure = np.split(unsure, [end // 3 for end in ends[:-1]])
-    doubts = {name: part.reshape(x.shape[:2])
-              for (name, x), part in zip(pixels.items(), unsure)}
-    return json.loads(run.stdout) | dict(planes=planes, factors=factors, pixels=pixels,
-                                         sharper=sharper, doubts=doubts)
+    sharper = np.split(np.fromfile(folder / 'sharper.bin', np.uint8), ends)
+    doubts = np.split(np.fromfile(folder / 'doubt.bin', np.float32),
+                      [end // 3 for end in ends])
+    return json.loads(run.stdout) | dict(
+        planes=planes, factors=factors, pixels=pixels,
+        sharper={name: part.reshape(x.shape)
+                 for (name, x), part in zip(pixels.items(), sharper, strict=True)},
+        doubts={name: part.reshape(x.shape[:2])
+                for (name, x), part in zip(pixels.items(), doubts, strict=True)})
 
 
 def test_transforms_are_those_of_numpy(computed):
     for plane, found in zip(computed['planes'], computed['transforms']):
-        waves = (np.array(found['re']) + 1j * np.array(found['im'])).reshape(
-            len(plane), -1)
-        assert np.allclose(waves, np.fft.rfft2(plane), atol=1e-10)
+        waves = np.array(found['re']) + 1j * np.array(found['im'])
+        expected = np.fft.rfft2(plane)
+        assert np.allclose(waves.reshape(expected.shape), expected, atol=1e-10)
         assert np.allclose(np.reshape(found['back'], plane.shape), plane, atol=1e-12)
     assert computed['fast'] == [next_fast_len(n) for n in range(1, 800)]
 
@@ -205,8 +209,8 @@ def test_products(computed):
 
 def test_eigenvectors(computed):
     for matrix, found in zip(MATRICES, computed['eigen']):
-        values, rows = np.array(found['values']), np.reshape(found['vectors'],
-                                                             matrix.shape)
+        values = np.array(found['values'])
+        rows = np.reshape(found['vectors'], matrix.shape)
         assert np.allclose(rows @ rows.T, np.eye(len(rows)), atol=1e-12)
         assert np.allclose(rows.T * values @ rows, matrix, atol=1e-10)
 
@@ -239,12 +243,16 @@ def test_doubt_of_a_blur_is_that_of_python(computed, monkeypatch, name):
     np.testing.assert_allclose(computed['doubts'][name], unsure, rtol=0.02)
 
 
+def psnr(picture, sharp):
+    error = picture[..., :3] - np.asarray(sharp, float)
+    return 10 * np.log10(255**2 / np.square(error).mean())
+
+
 @pytest.mark.parametrize('name, blur', [('astronaut', True), ('portrait', False)])
 def test_sample_is_as_python_has_it(warm, name, blur):
     warm.click(f'[data-sample={name}]')
-    warm.wait_for_function(
-        'name => document.querySelector("[data-part=status]").textContent.startsWith(name)',
-        arg=name)
+    warm.wait_for_function('''name => document.querySelector("[data-part=status]")
+        .textContent.startsWith(name)''', arg=name)
     run(warm)
     sample = Image.open(site_parts.NBS / 'enhance' / 'samples' / f'{name}.jpg')
     before, after = picture_of(warm, 'before'), picture_of(warm, 'after')
@@ -254,14 +262,14 @@ def test_sample_is_as_python_has_it(warm, name, blur):
     assert alike(after[..., :3], expected)
     assert shows_doubt(warm, unsure)
     family, width = re.match(r'(\D+)([\d.]+)', str(blur_of(pixels)[1])).groups()
-    found = re.search(rf'Found: {family}([\d.]+)', said(warm, 'status'))
+    status = said(warm, 'status')
+    found = re.search(rf'Found: {family}([\d.]+)', status)
     assert abs(float(found[1]) - float(width)) < 0.03
     if not blur: return
-    worse, better = map(float, re.search(r'blurred ([\d.]+) dB, enhanced ([\d.]+) dB',
-                                         said(warm, 'status')).groups())
-    psnr = lambda picture: 10 * np.log10(
-        255**2 / np.square(picture[..., :3] - np.asarray(sample, float)).mean())
-    assert abs(worse - psnr(before)) < 0.01 and abs(better - psnr(after)) < 0.01
+    gain = re.search(r'blurred ([\d.]+) dB, enhanced ([\d.]+) dB', status)
+    worse, better = map(float, gain.groups())
+    assert abs(worse - psnr(before, sample)) < 0.01
+    assert abs(better - psnr(after, sample)) < 0.01
     assert better > worse + 2
 
 
@@ -269,8 +277,8 @@ def test_sample_is_as_python_has_it(warm, name, blur):
                                          ('flat', 'nothing but one colour')])
 def test_nothing_is_done_without_a_blur(warm, kind, words):
     noise = np.random.default_rng(0).integers(0, 256, (120, 150, 3), np.uint8)
-    picture = Image.fromarray(noise) if kind == 'sharp' else Image.new(
-        'RGB', (150, 120), 'grey')
+    grey = Image.new('RGB', (150, 120), 'grey')
+    picture = Image.fromarray(noise) if kind == 'sharp' else grey
     choose(warm, file_of(picture, 'same.png'))
     run(warm)
     assert said(warm, 'status').startswith('Nothing was changed, since')
@@ -312,9 +320,8 @@ def test_region(warm, crowd):
     x, y, width, height = (int(warm.input_value(f'[name={name}]'))
                            for name in ('x', 'y', 'width', 'height'))
     assert np.abs(np.array([x, y, width, height]) - (100, 90, 160, 140)).max() <= 1
-    assert part(
-        warm,
-        'readout').inner_text() == f'Enhance {round(x + width / 2)} to {round(y + height / 2)} · {width} × {height}'
+    place = f'{round(x + width / 2)} to {round(y + height / 2)}'
+    assert part(warm, 'readout').inner_text() == f'Enhance {place} · {width} × {height}'
     run(warm)
     name, result = downloaded(warm)
     inside = np.zeros(sheet.shape[:2], bool)
@@ -334,8 +341,7 @@ def test_photograph_on_its_side(warm, portrait):
     exif[274] = 6
     choose(warm, file_of(portrait, 'turned.jpg', exif=exif, quality=95, subsampling=0))
     run(warm)
-    before, after = (picture_of(warm, 'before')[..., :3],
-                     picture_of(warm, 'after')[..., :3])
+    before, after = (picture_of(warm, name)[..., :3] for name in ('before', 'after'))
     assert after.shape == (178, 218, 3)
     assert apart(before, np.rot90(np.asarray(portrait), -1)) < 32
 
@@ -348,37 +354,43 @@ def test_grey_stays_grey(warm, portrait):
     assert (after[..., 0] == after[..., 2]).all()
 
 
+def focused(page, selector):
+    return page.evaluate('s => document.activeElement.matches(s)', selector)
+
+
+def tab_to(page, selector, most=15):
+    for _ in range(most):
+        if focused(page, selector): return
+        page.keyboard.press('Tab')
+    pytest.fail(f'{selector} was not reached')
+
+
 def test_keyboard_alone(page):
-    def tab_to(selector, most=15):
-        for _ in range(most):
-            if page.evaluate('s => document.activeElement.matches(s)', selector): return
-            page.keyboard.press('Tab')
-        pytest.fail(f'{selector} was not reached')
     page.keyboard.press('Tab')
-    assert page.evaluate("document.activeElement.matches('[data-part=file]')")
-    tab_to('[data-sample=portrait]')
+    assert focused(page, '[data-part=file]')
+    tab_to(page, '[data-sample=portrait]')
     page.keyboard.press('Enter')
     page.wait_for_selector('[data-state=ready]')
-    tab_to('[name=extent]')
+    tab_to(page, '[name=extent]')
     page.keyboard.press('ArrowDown')
     page.keyboard.press('Shift+Tab')
-    assert page.evaluate("document.activeElement.matches('[data-part=box]')")
+    assert focused(page, '[data-part=box]')
     left, width = (int(page.input_value(f'[name={name}]')) for name in ('x', 'width'))
     page.keyboard.press('ArrowRight')
     page.keyboard.press('Shift+ArrowLeft')
     assert int(page.input_value('[name=x]')) > left
     assert int(page.input_value('[name=width]')) < width
-    tab_to('[data-part=start]')
+    tab_to(page, '[data-part=start]')
     page.keyboard.press('Enter')
     finished(page)
-    assert page.evaluate("document.activeElement.matches('[data-part=slider]')")
+    assert focused(page, '[data-part=slider]')
     shown = part(page, 'slider').get_attribute('aria-valuenow')
     page.keyboard.down('ArrowRight')
     page.wait_for_function('before => document.activeElement.ariaValueNow !== before',
                            arg=shown)
     page.keyboard.up('ArrowRight')
     assert part(page, 'heat').is_hidden() and part(page, 'legend').is_hidden()
-    tab_to('[data-part=guesses]')
+    tab_to(page, '[data-part=guesses]')
     page.keyboard.press('Space')
     page.wait_for_function('document.querySelector("[data-part=heat]").naturalWidth')
     places = page.evaluate('''['heat', 'after'].map(name => JSON.stringify(
@@ -387,15 +399,17 @@ def test_keyboard_alone(page):
     assert 'Dark: seen. Bright: guessed.' in part(page, 'legend').inner_text()
     page.keyboard.press('Space')
     assert part(page, 'heat').is_hidden() and part(page, 'legend').is_hidden()
-    tab_to('[data-part=back]')
+    tab_to(page, '[data-part=back]')
     page.keyboard.press('Enter')
-    assert page.evaluate("document.activeElement.matches('[data-part=start]')")
+    assert focused(page, '[data-part=start]')
 
 
 def png_header(width, height):
     "A PNG of that size as far as its first bytes tell."
-    chunk = lambda name, body: struct.pack('>I', len(body)) + name + body + struct.pack(
-        '>I', zlib.crc32(name + body))
+    def chunk(name, body):
+        check = struct.pack('>I', zlib.crc32(name + body))
+        return struct.pack('>I', len(body)) + name + body + check
+
     header = struct.pack('>IIBBBBB', width, height, 8, 2, 0, 0, 0)
     return (b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', header)
             + chunk(b'IDAT', zlib.compress(b'\0' * 99)) + chunk(b'IEND', b''))
@@ -439,11 +453,13 @@ def test_drop_and_paste(page, portrait, way):
     file = file_of(portrait, 'portrait.png')
     page.evaluate('''([way, bytes]) => {
         const data = new DataTransfer();
-        data.items.add(new File([new Uint8Array(bytes)], 'given.png', { type: 'image/png' }));
-        const options = { bubbles: true, cancelable: true, dataTransfer: data, clipboardData: data };
-        document.body.dispatchEvent(way === 'drop' ? new DragEvent('drop', options) : new ClipboardEvent('paste', options));
-    }''',
-                  [way, list(file['buffer'])])
+        const type = 'image/png';
+        data.items.add(new File([new Uint8Array(bytes)], 'given.png', { type }));
+        const held = { dataTransfer: data, clipboardData: data };
+        const options = { bubbles: true, cancelable: true, ...held };
+        const kind = way === 'drop' ? DragEvent : ClipboardEvent;
+        document.body.dispatchEvent(new kind(way, options));
+    }''', [way, list(file['buffer'])])
     page.wait_for_selector('[data-state=ready]')
     assert said(page, 'status') == 'given.png: 178 by 218 pixels.'
 
@@ -454,19 +470,20 @@ def test_numbers_that_make_no_region(page, portrait):
     for name, value in (('x', '900'), ('width', '5'), ('y', '-4'), ('height', '')):
         page.fill(f'[name={name}]', value)
         page.keyboard.press('Tab')
-    assert [page.input_value(f'[name={name}]')
-            for name in ('x', 'y', 'width', 'height')] == ['107', '0', '16', '16']
+    names = 'x', 'y', 'width', 'height'
+    values = [page.input_value(f'[name={name}]') for name in names]
+    assert values == ['107', '0', '16', '16']
 
 
 def serious(page):
     "What axe-core finds, without what is minor."
     if not page.evaluate('"axe" in window'):
-        page.add_script_tag(
-            path=site_parts.WEB / 'node_modules' / 'axe-core' / 'axe.min.js')
-    found = page.evaluate(
-        'async () => (await axe.run(document, { resultTypes: ["violations"] })).violations')
-    return [(rule['id'], [node['target'] for node in rule['nodes']]) for rule in found
-            if rule['impact'] in ('serious', 'critical')]
+        axe = site_parts.WEB / 'node_modules' / 'axe-core' / 'axe.min.js'
+        page.add_script_tag(path=axe)
+    options = '{ resultTypes: ["violations"] }'
+    run = f'async () => (await axe.run(document, {options})).violations'
+    return [(rule['id'], [node['target'] for node in rule['nodes']])
+            for rule in page.evaluate(run) if rule['impact'] in ('serious', 'critical')]
 
 
 def test_accessible_in_every_state(page, warm, portrait):
@@ -490,6 +507,12 @@ def test_accessible_in_every_state(page, warm, portrait):
     check(warm)
 
 
+def brightness(page, selector):
+    "Of the text there: red, green and blue together."
+    code = 's => getComputedStyle(document.querySelector(s)).color'
+    return sum(map(int, re.findall(r'\d+', page.evaluate(code, selector))[:3]))
+
+
 @pytest.mark.parametrize('width', [360, 1280])
 @pytest.mark.parametrize('scheme', ['light', 'dark'])
 def test_widths_and_themes(browser, address, portrait, width, scheme):
@@ -497,34 +520,32 @@ def test_widths_and_themes(browser, address, portrait, width, scheme):
     with visiting(browser, address, viewport=dict(width=width, height=740),
                   color_scheme=scheme, **phone) as page:
         page.goto(address)
-        overflow = lambda: page.evaluate(
-            'document.documentElement.scrollWidth - document.documentElement.clientWidth')
+        root = 'document.documentElement'
+        overflow = lambda: page.evaluate(f'{root}.scrollWidth - {root}.clientWidth')
         assert overflow() <= 0
         choose(page, file_of(portrait.resize((1300, 500)), 'wide.png'))
         page.check('[name=extent][value=region]')
         page.check('[name=blur]')
         assert overflow() <= 0
-        ink, ground = (sum(map(int, re.findall(
-            r'\d+', page.evaluate(f'getComputedStyle({what}).color'))[:3])) for what in
-                       ("document.querySelector('#enhance')",
-                        "document.querySelector('[data-part=start]')"))
+        ink, ground = (brightness(page, part)
+                       for part in ('#enhance', '[data-part=start]'))
         assert (ink > ground) == (scheme == 'dark')
 
 
 def test_stop_and_again_without_the_slider(browser, address, portrait, crowd):
-    "Stopping costs no second download; where the slider does not load, both pictures are shown."
+    """Stopping costs no second download; where the slider does not load, both pictures
+    are shown."""
     with visiting(browser, address, allowed=('Failed to load resource',)) as page:
         page.context.route('**/img-comparison-slider/*', lambda route: route.abort())
         page.goto(address)
         choose(page, file_of(crowd, 'large.png'))
         part(page, 'start').click()
-        page.wait_for_function(
-            "document.querySelector('[data-part=doing]').textContent.startsWith('Part')",
-            timeout=SLOW)
+        page.wait_for_function('''document.querySelector('[data-part=doing]')
+            .textContent.startsWith('Part')''', timeout=SLOW)
         part(page, 'cancel').click()
         page.wait_for_selector('[data-state=ready]', timeout=5000)
         assert said(page, 'status') == 'Stopped.'
-        assert page.evaluate("document.activeElement.matches('[data-part=start]')")
+        assert focused(page, '[data-part=start]')
         fetched = []
         page.on('request', lambda request: fetched.append(request.url))
         choose(page, file_of(portrait, 'portrait.png'))
@@ -538,13 +559,13 @@ class PlainHandler(site_parts.PageHandler):
     isolated = False
 
 
-def test_a_plain_host_gets_its_threads_from_the_service_worker(
+def test_a_plain_host_gets_its_threads_from_a_service_worker(
         browser, address, portrait):
     handler = partial(PlainHandler, directory=str(site_parts.NBS))
-    with serving(ThreadingHTTPServer(('127.0.0.1', 0), handler)) as plain, visiting(
-            browser, plain) as page:
-        assert page.goto(plain + 'enhance.html').headers.get(
-            'cross-origin-embedder-policy') is None
+    server = ThreadingHTTPServer(('127.0.0.1', 0), handler)
+    with serving(server) as plain, visiting(browser, plain) as page:
+        answer = page.goto(plain + 'enhance.html')
+        assert answer.headers.get('cross-origin-embedder-policy') is None
         page.wait_for_function(
             'crossOriginIsolated && document.readyState === "complete"', timeout=SLOW)
         choose(page, file_of(portrait, 'portrait.png'))
@@ -557,7 +578,8 @@ def test_the_server_of_make_page_isolates(page):
 
 def broken(error):
     "An answer in the place of runtime.js, whose network cannot be loaded."
-    body = f'export class Told extends Error {{}}; export const load = async () => {{ throw new {error} }}'
+    body = f'''export class Told extends Error {{}};
+        export const load = async () => {{ throw new {error} }}'''
     return dict(content_type='text/javascript', body=body)
 
 
@@ -575,16 +597,16 @@ def broken(error):
 ])
 def test_when_something_is_missing(browser, address, portrait, pattern, answer, words):
     with visiting(browser, address, allowed=('Failed to load resource',)) as page:
-        page.context.route(
-            pattern, lambda route: route.fulfill(**answer) if answer else route.abort())
+        page.context.route(pattern, lambda route: route.fulfill(**answer) if answer
+                                    else route.abort())
         page.goto(address)
         if 'samples' in pattern: page.click('[data-sample=astronaut]')
         else:
             choose(page, file_of(portrait, 'portrait.png'))
             part(page, 'start').click()
         assert words in said(page)
-        assert page.get_attribute('#enhance', 'data-state') == (
-            'empty' if 'samples' in pattern else 'ready')
+        state = 'empty' if 'samples' in pattern else 'ready'
+        assert page.get_attribute('#enhance', 'data-state') == state
 
 
 def test_no_webassembly(browser, address, portrait):

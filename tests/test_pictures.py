@@ -1,4 +1,5 @@
-"Files: what is read, kept and refused, what is written, and where; one bad picture does not stop the others."
+"""Files: what is read, kept and refused, what is written, and where; one bad picture
+does not stop the others."""
 import errno
 import os
 import struct
@@ -16,22 +17,22 @@ from PIL.PngImagePlugin import PngInfo
 import deblur_vae.files
 from deblur_vae.data import DataError
 from deblur_vae.enhance import joined
-from deblur_vae.files import (MAX_PIXELS, Picture, deep_png, enhance_files,
-                              find_pictures, out_path, plain_tiff, plan, read_image,
-                              write_image)
+from deblur_vae.files import (
+    MAX_PIXELS, Picture, deep_png, enhance_files, find_pictures, out_path, plain_tiff,
+    plan, read_image, write_image)
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile('sRGB')).tobytes()
 
 
 def noise(*shape, dtype=np.uint8, seed=0):
-    return np.random.default_rng(seed).integers(0, np.iinfo(dtype).max, shape, dtype,
-                                                endpoint=True)
+    rng = np.random.default_rng(seed)
+    return rng.integers(0, np.iinfo(dtype).max, shape, dtype, endpoint=True)
 
 
 def smooth(height=40, width=60, channels=3):
     y, x = np.mgrid[:height, :width]
-    return np.stack([(x * (3 + c) + y * (5 - c)) % 256 for c in range(channels)],
-                    2).astype(np.uint8)
+    bands = [(x * (3 + c) + y * (5 - c)) % 256 for c in range(channels)]
+    return np.stack(bands, 2).astype(np.uint8)
 
 
 def refused(*words, call=read_image, **options):
@@ -50,8 +51,8 @@ def no_leftovers(folder):
 
 
 def save(path, pixels=None, **options):
-    Image.fromarray((smooth() if pixels is None else pixels).squeeze()).save(
-        path, **options)
+    if pixels is None: pixels = smooth()
+    Image.fromarray(pixels.squeeze()).save(path, **options)
     return path
 
 
@@ -75,8 +76,8 @@ def pillow_is_as_before():
 @settings(max_examples=30, deadline=None)
 @given(st.integers(1, 60), st.integers(1, 60), st.sampled_from([1, 2, 3, 4]),
        st.sampled_from(['png', 'tif', 'webp']))
-def test_lossless_formats_give_and_keep_every_value(tmp_path_factory, height, width,
-                                                    channels, suffix):
+def test_lossless_formats_give_and_keep_every_value(
+        tmp_path_factory, height, width, channels, suffix):
     folder = tmp_path_factory.mktemp('any')
     pixels = noise(height, width, channels)
     if suffix == 'webp' and channels < 3: pixels = np.repeat(pixels[..., :1], 3, 2)
@@ -89,8 +90,8 @@ def test_lossless_formats_give_and_keep_every_value(tmp_path_factory, height, wi
     assert not write_image(picture, picture.pixels, folder / f'b.{suffix}')
     again = read_image(folder / f'b.{suffix}')
     assert (again.pixels == picture.pixels).all() and again.pixels.dtype == np.uint8
-    assert (again.alpha is None if picture.alpha is None
-            else (again.alpha == picture.alpha).all())
+    if picture.alpha is None: assert again.alpha is None
+    else: assert (again.alpha == picture.alpha).all()
 
 
 @pytest.mark.parametrize('shape', [(1, 1, 3), (1, 5000, 3), (5000, 1, 1), (16, 16, 3)])
@@ -121,24 +122,25 @@ def test_orientation_is_applied_and_the_tag_reset(tmp_path):
 
 
 def test_orientation_in_xmp_is_reset(tmp_path):
-    xmp = b'<x:xmpmeta><rdf:Description tiff:Orientation="6" dc:creator="Ann"/></x:xmpmeta>'
-    text = PngInfo(); text.add_itxt('XML:com.adobe.xmp', xmp.decode())
+    text = PngInfo()
+    text.add_itxt('XML:com.adobe.xmp', '<x:xmpmeta><rdf:Description '
+                  'tiff:Orientation="6" dc:creator="Ann"/></x:xmpmeta>')
     path = save(tmp_path / 'a.png', pnginfo=text)
     picture = read_image(path)
     assert picture.pixels.shape == (60, 40, 3)
     for suffix in ('png', 'jpg', 'webp', 'tif'):
         write_image(picture, picture.pixels, tmp_path / f'b.{suffix}')
         again = read_image(tmp_path / f'b.{suffix}')
-        assert (again.pixels.shape == (60, 40, 3) and b'Orientation="1"'
-                in again.keep['xmp'] and b'Ann' in again.keep['xmp']), suffix
+        xmp = again.keep['xmp']
+        assert again.pixels.shape == (60, 40, 3), suffix
+        assert b'Orientation="1"' in xmp and b'Ann' in xmp, suffix
 
 
 @pytest.mark.parametrize('source', ['jpg', 'png', 'tif', 'webp'])
 @pytest.mark.parametrize('target', ['jpg', 'png', 'tif', 'webp'])
 def test_labels_are_kept(tmp_path, source, target):
-    path = save(tmp_path / f'a.{source}',
-                exif=exif_of(_315='Ann', _271='Camera', _306='2026:01:01 00:00:00'),
-                icc_profile=SRGB, dpi=(240, 240))
+    exif = exif_of(_315='Ann', _271='Camera', _306='2026:01:01 00:00:00')
+    path = save(tmp_path / f'a.{source}', exif=exif, icc_profile=SRGB, dpi=(240, 240))
     picture = read_image(path)
     assert write_image(picture, picture.pixels, tmp_path / f'b.{target}') == []
     with Image.open(tmp_path / f'b.{target}') as image:
@@ -156,10 +158,11 @@ def test_exif_of_the_camera_is_kept(tmp_path):
     for suffix in ('jpg', 'png', 'tif', 'webp'):
         write_image(picture, picture.pixels, tmp_path / f'b.{suffix}')
         with Image.open(tmp_path / f'b.{suffix}') as image:
-            assert float(image.getexif().get_ifd(34665)[33434]) == pytest.approx(
-                0.01) and image.getexif().get_ifd(34853)[1] == 'N', suffix
-    write_image(Picture(tmp_path, noise(4, 5, 3, dtype=np.uint16), keep=picture.keep),
-                noise(4, 5, 3, dtype=np.uint16), tmp_path / 'c.tif')
+            exif = image.getexif()
+            assert float(exif.get_ifd(34665)[33434]) == pytest.approx(0.01), suffix
+            assert exif.get_ifd(34853)[1] == 'N', suffix
+    deep = noise(4, 5, 3, dtype=np.uint16)
+    write_image(Picture(tmp_path, deep, keep=picture.keep), deep, tmp_path / 'c.tif')
     with Image.open(tmp_path / 'c.tif') as image:
         assert float(image.getexif().get_ifd(34665)[33434]) == pytest.approx(0.01)
 
@@ -178,9 +181,9 @@ def test_text_of_png_is_kept(tmp_path):
 @pytest.mark.parametrize('subsampling', [0, 1, 2])
 @pytest.mark.parametrize('quality', [30, 75, 96])
 def test_jpeg_keeps_its_quality(tmp_path, subsampling, quality):
-    picture = read_image(save(tmp_path / 'a.jpg', quality=quality,
-                              subsampling=subsampling, progressive=quality == 75,
-                              comment=b'hello'))
+    picture = read_image(save(
+        tmp_path / 'a.jpg', quality=quality, subsampling=subsampling,
+        progressive=quality == 75, comment=b'hello'))
     write_image(picture, picture.pixels, tmp_path / 'b.jpg')
     with Image.open(tmp_path / 'a.jpg') as a, Image.open(tmp_path / 'b.jpg') as b:
         assert a.quantization == b.quantization
@@ -195,18 +198,18 @@ def test_jpeg_keeps_its_quality(tmp_path, subsampling, quality):
 
 def test_webp_and_tiff_keep_their_kind(tmp_path):
     for lossless in (True, False):
-        picture = read_image(save(tmp_path / 'a.webp', lossless=lossless,
-                                  icc_profile=SRGB))
+        path = save(tmp_path / 'a.webp', lossless=lossless, icc_profile=SRGB)
+        picture = read_image(path)
         assert picture.lossy != lossless
         write_image(picture, picture.pixels, tmp_path / 'b.webp', force=True)
-        assert (
-            read_image(tmp_path / 'b.webp').pixels == picture.pixels).all() == lossless
+        same_pixels = (read_image(tmp_path / 'b.webp').pixels == picture.pixels).all()
+        assert same_pixels == lossless
     for compression in ('raw', 'tiff_lzw', 'tiff_adobe_deflate', 'jpeg'):
         picture = read_image(save(tmp_path / 'a.tif', compression=compression))
         write_image(picture, picture.pixels, tmp_path / 'b.tif', force=True)
         with Image.open(tmp_path / 'b.tif') as image:
-            assert image.info['compression'] == ('raw' if compression == 'raw'
-                                                 else 'tiff_adobe_deflate')
+            expected = 'raw' if compression == 'raw' else 'tiff_adobe_deflate'
+            assert image.info['compression'] == expected
         assert (read_image(tmp_path / 'b.tif').pixels == picture.pixels).all()
 
 
@@ -215,9 +218,9 @@ def test_webp_and_tiff_keep_their_kind(tmp_path):
 @pytest.mark.parametrize('target', ['png', 'tif'])
 def test_sixteen_bits_stay(tmp_path, channels, write, suffix, target):
     bands = noise(9, 7, channels, dtype=np.uint16)
-    (tmp_path / f'a.{suffix}').write_bytes(write(bands, icc_profile=SRGB,
-                                                 dpi=(240, 240)))
-    assert not enhance_files([tmp_path / f'a.{suffix}'], tmp_path / f'b.{target}', same)
+    source = tmp_path / f'a.{suffix}'
+    source.write_bytes(write(bands, icc_profile=SRGB, dpi=(240, 240)))
+    assert not enhance_files([source], tmp_path / f'b.{target}', same)
     picture = read_image(tmp_path / f'b.{target}')
     assert picture.pixels.dtype == np.uint16
     assert (joined(picture.pixels, picture.alpha) == bands).all()
@@ -257,28 +260,27 @@ def test_alpha(tmp_path, target, channels):
     if target in ('jpg', 'bmp'):
         assert 'white' in notes[0] and again.alpha is None
         assert (again.pixels[:, 0] > 250).all()
-        assert again.pixels.shape[2] == channels - 1 or target == 'bmp', (
-            'a BMP of greys is a BMP with a palette')
+        if target == 'jpg':  # a BMP of greys is one with a palette
+            assert again.pixels.shape[2] == channels - 1
     else: assert not notes and (again.alpha == bands[..., -1]).all()
 
 
-@pytest.mark.parametrize('header, notes',
-                         [('P6 1 1 65535', 1), ('P6 1 1 300', 1), ('P3 1 1 65535', 1),
-                          ('P6 1 1 255', 0), ('P5 1 3 65535', 0),
-                          ('P3 1 1 255', 0), ('P1 1 3', 0), ('P4 1 3', 0)])
+@pytest.mark.parametrize('header, notes', [
+    ('P6 1 1 65535', 1), ('P6 1 1 300', 1), ('P3 1 1 65535', 1), ('P6 1 1 255', 0),
+    ('P5 1 3 65535', 0), ('P3 1 1 255', 0), ('P1 1 3', 0), ('P4 1 3', 0)])
 def test_16_bit_colours_of_ppm_are_read_as_8_with_a_note(tmp_path, header, notes):
-    (tmp_path / 'a.ppm').write_bytes(header.encode() + b'\n'
-                                     + (b'0 1 0 ' if header[1] in '13' else bytes(6)))
+    body = b'0 1 0 ' if header[1] in '13' else bytes(6)
+    (tmp_path / 'a.ppm').write_bytes(header.encode() + b'\n' + body)
     assert read_image(tmp_path / 'a.ppm').notes == ['its 16 bits are read as 8'] * notes
 
 
-@pytest.mark.parametrize('mode, channels, words',
-                         [('1', 1, None), ('L', 1, None), ('P', 3, None),
-                          ('CMYK', 3, 'CMYK'), ('I;16', 1, None)])
+@pytest.mark.parametrize('mode, channels, words', [
+    ('1', 1, None), ('L', 1, None), ('P', 3, None), ('CMYK', 3, 'CMYK'),
+    ('I;16', 1, None)])
 def test_modes(tmp_path, mode, channels, words):
-    image = Image.fromarray(smooth()).convert(
-        'L' if mode in '1I;16' else 'RGB').convert('I' if mode == 'I;16' else mode)
-    if mode == 'I;16': image = image.convert('I;16')
+    steps = {'1': ['L', '1'], 'L': ['L'], 'I;16': ['L', 'I', 'I;16']}
+    image = Image.fromarray(smooth())
+    for step in steps.get(mode, [mode]): image = image.convert(step)
     image.save(tmp_path / 'a.tif', icc_profile=b'some profile')
     picture = read_image(tmp_path / 'a.tif')
     assert picture.pixels.shape == (40, 60, channels) and picture.mode == mode
@@ -326,21 +328,21 @@ def test_labels_that_a_format_cannot_hold_are_left_out_with_a_note(tmp_path):
 # Refusing
 
 def png_header(width, height):
-    chunk = lambda name, body: struct.pack('>I', len(body)) + name + body + struct.pack(
-        '>I', zlib.crc32(name + body))
-    return b'\x89PNG\r\n\x1a\n' + chunk(
-        b'IHDR', struct.pack('>IIBBBBB', width, height, 8, 2, 0, 0, 0)) + chunk(
-            b'IDAT', zlib.compress(bytes(10_000))) + chunk(b'IEND', b'')
+    def chunk(name, body):
+        check = struct.pack('>I', zlib.crc32(name + body))
+        return struct.pack('>I', len(body)) + name + body + check
+
+    header = struct.pack('>IIBBBBB', width, height, 8, 2, 0, 0, 0)
+    return (b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', header)
+            + chunk(b'IDAT', zlib.compress(bytes(10_000))) + chunk(b'IEND', b''))
 
 
 def test_what_is_no_picture(tmp_path):
     (tmp_path / 'empty.jpg').touch()
     (tmp_path / 'text.png').write_text('Dear all,\n')
     (tmp_path / 'page.jpg').write_text('<!doctype html>')
-    save(tmp_path / 'good.jpg'), save(tmp_path / 'good.png'), save(
-        tmp_path / 'good.webp')
     for suffix in ('jpg', 'png', 'webp'):
-        content = (tmp_path / f'good.{suffix}').read_bytes()
+        content = save(tmp_path / f'good.{suffix}').read_bytes()
         (tmp_path / f'cut.{suffix}').write_bytes(content[:len(content) // 2])
         refused('cut short', f'cut.{suffix}')(tmp_path / f'cut.{suffix}')
     refused('empty', 'copy it again')(tmp_path / 'empty.jpg')
@@ -382,8 +384,8 @@ def test_unreadable_by_whoever(tmp_path, monkeypatch):
 
 def test_zip_bomb(tmp_path):
     (tmp_path / 'bomb.png').write_bytes(png_header(30_000, 30_000))
-    refused('900 megapixels', '--max-megapixels 900', 'more than 179')(
-        tmp_path / 'bomb.png')
+    words = '900 megapixels', '--max-megapixels 900', 'more than 179'
+    refused(*words)(tmp_path / 'bomb.png')
     refused('cut short')(save_bytes(tmp_path / 'small.png', png_header(300, 300)))
     path = save(tmp_path / 'a.png')
     assert read_image(path, max_pixels=2400).pixels.shape == (40, 60, 3)
@@ -411,25 +413,24 @@ def test_a_limit_of_the_caller_is_put_back(tmp_path, monkeypatch):
 
 def test_nothing_is_overwritten(tmp_path):
     picture = read_image(save(tmp_path / 'a.png'))
+    check = refused('exists already', '--force', call=write_image)
     for name in ('a.png', 'b.png'):
         (tmp_path / 'b.png').write_bytes(b'precious')
         before = (tmp_path / name).read_bytes()
-        refused('exists already', '--force', call=write_image)(picture, picture.pixels,
-                                                               tmp_path / name)
+        check(picture, picture.pixels, tmp_path / name)
         assert (tmp_path / name).read_bytes() == before
         write_image(picture, 255 - picture.pixels, tmp_path / name, force=True)
         assert (read_image(tmp_path / name).pixels == 255 - picture.pixels).all()
     (tmp_path / 'folder.png').mkdir()
-    refused('exists already', call=write_image, force=True)(picture, picture.pixels,
-                                                            tmp_path / 'folder.png')
+    check = refused('exists already', call=write_image, force=True)
+    check(picture, picture.pixels, tmp_path / 'folder.png')
     assert no_leftovers(tmp_path)
 
 
 def test_suffixes(tmp_path):
     picture = read_image(save(tmp_path / 'a.png'))
-    refused("'.txt'", '.png', call=write_image)(picture, picture.pixels,
-                                                tmp_path / 'b.txt')
-    refused("'.eps'", call=write_image)(picture, picture.pixels, tmp_path / 'b.eps')
+    for path, *words in (('b.txt', "'.txt'", '.png'), ('b.eps', "'.eps'")):
+        refused(*words, call=write_image)(picture, picture.pixels, tmp_path / path)
     write_image(picture, picture.pixels, tmp_path / 'b')
     assert read_image(tmp_path / 'b').format == 'PNG'
     (tmp_path / 'odd.dat').write_bytes((tmp_path / 'a.png').read_bytes())
@@ -477,8 +478,8 @@ def test_find(album, monkeypatch):
     assert names(f'{album}/*.jpg', f'{album}/a.jpg') == ['a.jpg']
     assert names(f'{album}/[odd].png') == ['[odd].png']
     assert names(f'{album}/**/b.png') == ['b.png', 'b.png']
-    assert names(f'{album}/missing.png') == [
-        'missing.png'], 'reported when it is read, and the rest goes on'
+    # reported when it is read, and the rest goes on
+    assert names(f'{album}/missing.png') == ['missing.png']
     monkeypatch.chdir(album)
     assert names('-dash.png', 'with space.png') == ['-dash.png', 'with space.png']
     assert names('*') == everything
@@ -492,8 +493,8 @@ def test_names_of_all_kinds_go_through(album):
     assert not enhance_files(find_pictures([album]), None, same)
     assert len(find_pictures([album])) == 6, 'results of earlier runs are left out'
     assert len(list(album.glob('*-enhanced.*'))) == 6 and no_leftovers(album)
-    assert len(enhance_files(find_pictures([album]), None,
-                             same)) == 6, 'nothing is overwritten'
+    again = enhance_files(find_pictures([album]), None, same)
+    assert len(again) == 6, 'nothing is overwritten'
 
 
 def test_relative_name_with_leading_dash(album, monkeypatch):
@@ -514,13 +515,12 @@ def test_places(tmp_path):
 
 
 def test_no_two_results_in_one_place(album):
-    refused('belongs to', call=plan)([album / 'b.png', album / 'sub' / 'b.png'],
-                                     album / 'new')
+    both = [album / 'b.png', album / 'sub' / 'b.png']
+    refused('belongs to', call=plan)(both, album / 'new')
     save(album / 'b-enhanced.png')
     refused('belongs to', call=plan)([album / 'b.png', album / 'b-enhanced.png'], None)
     before = sorted(album.rglob('*'))
-    refused('belongs to', call=enhance_files)(
-        [album / 'b.png', album / 'sub' / 'b.png'], album / 'new', same)
+    refused('belongs to', call=enhance_files)(both, album / 'new', same)
     assert sorted(album.rglob('*')) == before
     assert plan([album / 'b.png'], album) == {album / 'b.png': album / 'b.png'}
 
@@ -529,8 +529,8 @@ def test_no_two_results_in_one_place(album):
 
 def test_one_bad_picture_does_not_stop_the_rest(album, capsys):
     (album / 'c.png').write_bytes(b'\x89PNG broken')
-    failures = enhance_files(find_pictures([album, album / 'gone.png']), album / 'out',
-                             lambda pixels: 255 - pixels)
+    paths = find_pictures([album, album / 'gone.png'])
+    failures = enhance_files(paths, album / 'out', lambda pixels: 255 - pixels)
     assert [path.name for path, _ in failures] == ['c.png', 'gone.png']
     assert len(list((album / 'out').iterdir())) == 6 and no_leftovers(album)
     error = capsys.readouterr().err
@@ -542,31 +542,30 @@ def test_notes_are_told(tmp_path, capsys):
     Image.fromarray(smooth()).convert('CMYK').save(tmp_path / 'a.jpg')
     assert not enhance_files([tmp_path / 'a.jpg'], None, same)
     captured = capsys.readouterr()
-    assert (captured.err
-            == f'deblur-vae: {tmp_path}/a.jpg: its colours are CMYK and become RGB\n')
-    assert not captured.out
+    line = f'deblur-vae: {tmp_path}/a.jpg: its colours are CMYK and become RGB\n'
+    assert captured.err == line and not captured.out
 
 
-@pytest.mark.parametrize('bands', [smooth(), smooth(channels=4), smooth(channels=1),
-                                   noise(40, 60, 3, dtype=np.uint16)])
+@pytest.mark.parametrize('bands', [
+    smooth(), smooth(channels=4), smooth(channels=1),
+    noise(40, 60, 3, dtype=np.uint16)])
 def test_compare(tmp_path, bands):
-    if bands.dtype == np.uint16: save_bytes(tmp_path / 'a.png', deep_png(bands))
-    else: save(tmp_path / 'a.png', bands)
-    assert not enhance_files([tmp_path / 'a.png'], None, lambda pixels: pixels // 2,
-                             compare=True)
-    pair, half = read_image(tmp_path / 'a-compare.png'), read_image(
-        tmp_path / 'a-enhanced.png')
+    source = tmp_path / 'a.png'
+    if bands.dtype == np.uint16: save_bytes(source, deep_png(bands))
+    else: save(source, bands)
+    assert not enhance_files([source], None, lambda pixels: pixels // 2, compare=True)
+    pair, half = (read_image(tmp_path / f'a-{what}.png')
+                  for what in ('compare', 'enhanced'))
     assert pair.pixels.shape[:2] == (40, 122)
     assert (pair.pixels[:, 62:] == half.pixels).all()
     assert pair.pixels.dtype == bands.dtype
-    assert len(enhance_files([tmp_path / 'a.png'], tmp_path / 'b.png', same,
-                             compare=True)) == 0
+    assert not enhance_files([source], tmp_path / 'b.png', same, compare=True)
     assert sorted(p.name for p in tmp_path.iterdir()) == [
         'a-compare.png', 'a-enhanced.png', 'a.png', 'b-compare.png', 'b.png']
 
 
-@pytest.mark.parametrize('error', [ValueError('two\nlines'),
-                                   RuntimeError('out of memory'), MemoryError()])
+@pytest.mark.parametrize('error', [
+    ValueError('two\nlines'), RuntimeError('out of memory'), MemoryError()])
 def test_restore_that_fails_is_one_line(tmp_path, error):
     def failing(_): raise error
     (_, line), = enhance_files([save(tmp_path / 'a.png')], None, failing)

@@ -1,4 +1,5 @@
-"Several processes train one network: the same numbers as one process, and none of them waits for one that is gone."
+"""Several processes train one network: the same numbers as one process, and none of
+them waits for one that is gone."""
 import json
 import os
 import shutil
@@ -7,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from kill_storm import SMALL, Forked, await_change, loadable
@@ -18,12 +20,13 @@ EPOCHS = 5
 
 @pytest.fixture(scope='module')
 def halves(drawn, tmp_path_factory):
-    "Forty pictures to train on and seventeen to validate on, and a batch of seven: nothing divides by two, nor by seven."
+    """Forty pictures to train on and seventeen to validate on, and a batch of seven:
+    nothing divides by two, nor by seven."""
     folder = tmp_path_factory.mktemp('val')
     for path in sorted((drawn / 'img_align_celeba').iterdir())[:17]:
         shutil.copy(path, folder)
-    # clips about four steps of five
-    recipe = ['--batch-size', 7, '--epochs', EPOCHS, '--lr', 1e-3, '--clip', 7000]
+    recipe = ['--batch-size', 7, '--epochs', EPOCHS, '--lr', 1e-3,
+              '--clip', 7000]  # about four steps of five
     return ['train', '--data', drawn, '--val-data', folder, *SMALL, *recipe]
 
 
@@ -55,9 +58,8 @@ def launch_two(launch):
 
 def check_like(history: list[dict], expected: list[dict]) -> None:
     "Training losses and what validation measured, epoch by epoch."
-    assert [entry['epoch'] for entry in history] == [entry['epoch']
-                                                     for entry in expected]
-    for entry, other in zip(history, expected):
+    for entry, other in zip(history, expected, strict=True):
+        assert entry['epoch'] == other['epoch']
         assert entry['train_loss'] == pytest.approx(other['train_loss'], rel=1e-4)
         for name in ('val_loss', 'val_psnr', 'val_ssim'):
             assert entry[name] == pytest.approx(other[name], rel=1e-4), name
@@ -66,16 +68,17 @@ def check_like(history: list[dict], expected: list[dict]) -> None:
 
 
 def test_two_processes_do_what_one_does(halves, alone, launch_two, tmp_path):
-    "Thirty steps. What is measured on the blurred pictures does not depend on the weights: none is left out or counted twice."
+    """Thirty steps. What is measured on the blurred pictures does not depend on the
+    weights: none is left out or counted twice."""
     workers = launch_two([*halves, '--out', tmp_path / 'run'])
-    assert [worker.wait()
-            for worker in workers] == [0, 0], workers[0].said() + workers[1].said()
+    codes = [worker.wait() for worker in workers]
+    assert codes == [0, 0], workers[0].said() + workers[1].said()
     check_like(read_history(tmp_path / 'run'), alone)
     assert len(list((tmp_path / 'run').glob('events.*'))) == 1
     assert not list((tmp_path / 'run').glob('.*'))
     assert '| all |' in workers[0].said() and 'dB' not in workers[1].said()
-    assert 'cpu × 2 processes' in json.loads(
-        (tmp_path / 'run' / 'config.json').read_text())['how']['machine']
+    config = json.loads((tmp_path / 'run' / 'config.json').read_text())
+    assert 'cpu × 2 processes' in config['how']['machine']
 
 
 @pytest.mark.parametrize('told', [(0,), (1,), (0, 1)])
@@ -94,37 +97,38 @@ def children(pid: int) -> list[int]:
     found = []
     for path in os.listdir('/proc'):
         if not path.isdecimal(): continue
-        try:
-            parent = int(open(f'/proc/{path}/stat').read().rsplit(')', 1)[1].split()[1])
+        try: stat = Path(f'/proc/{path}/stat').read_text()
         except OSError: continue
+        parent = int(stat.rsplit(')', 1)[1].split()[1])
         if parent == pid: found.append(int(path))
     return sorted(found)
 
 
 @pytest.mark.skipif(not os.path.isdir('/proc'), reason='workers are found in /proc')
 def test_a_worker_is_killed(halves, alone, launch, tmp_path):
-    """A real launch whose second worker is killed: all end, a line says where to go on, and one process finishes the run.
+    """A real launch whose second worker is killed: all end, a line says where to go on,
+    and one process finishes the run.
 
-    By torchrun, because `accelerate launch --cpu` starts one process whatever `--num_processes` says."""
+    By torchrun, because `accelerate launch --cpu` starts one process whatever
+    `--num_processes` says."""
     run, port = tmp_path / 'run', str(free_port())
     argv = [sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node', '2',
-            '--master_port', port,
-            '-m', 'deblur_vae.cli', *halves, '--out', run]
+            '--master_port', port, '-m', 'deblur_vae.cli', *halves, '--out', run]
     with open(tmp_path / 'said.txt', 'wb') as said:
         launched = subprocess.Popen(list(map(str, argv)), stdout=said, stderr=said,
                                     env={**os.environ, 'OMP_NUM_THREADS': '1'})
     try:
-        deadline = time.monotonic() + 120
-        while (not (run / 'history.jsonl').exists() and time.monotonic() < deadline
-               and launched.poll() is None):
+        deadline, history = time.monotonic() + 120, run / 'history.jsonl'
+        while not history.exists() and time.monotonic() < deadline:
+            if launched.poll() is not None: break
             time.sleep(0.005)
         workers = children(launched.pid)
         os.kill(workers[-1], signal.SIGKILL)
         code = launched.wait(90)
     finally:
-        for pid in [*children(launched.pid),
-                    launched.pid] if launched.poll() is None else []:
-            os.kill(pid, signal.SIGKILL)
+        if launched.poll() is None:
+            for pid in [*children(launched.pid), launched.pid]:
+                os.kill(pid, signal.SIGKILL)
     text = (tmp_path / 'said.txt').read_text(errors='replace')
     lines = [line for line in text.replace('\r', '\n').splitlines()
              if line.startswith('deblur-vae: ')]

@@ -1,4 +1,5 @@
-"The network of chapter 12: what it is shown, what it may do, and that the shipped one is worth it."
+"""The network of chapter 12: what it is shown, what it may do, and that the shipped one
+is worth it."""
 import numpy as np
 import pytest
 import torch
@@ -9,7 +10,9 @@ from deblur_vae.classical import deconvolve, estimate_blur, known_blur, scene_of
 from deblur_vae.data import opponent
 from deblur_vae.enhance import Sharpener, enhance
 from deblur_vae.model import VAE_UNet, save_model
-from deblur_vae.restore import SEEN, RestoreNet, Told, Views, beside, mended, pretrained, scale_of, seen_by, without_doubt
+from deblur_vae.restore import (
+    SEEN, RestoreNet, Told, Views, beside, mended, pretrained, scale_of, seen_by,
+    without_doubt)
 
 TOLD = Told(0.01, 0.02, None)
 
@@ -24,8 +27,9 @@ def scene(photo):
 @pytest.fixture(scope='module')
 def noisy():
     "A face under a Gaussian and noise: blurry, sharp, kernel."
-    shot = alone('gaussian', (2.0, 2.0), (15,), noisy=1.0, read=(0.01, 0.01), shot=0.0)(
-        scene(astronaut), 0)
+    camera = alone(
+        'gaussian', (2.0, 2.0), (15,), noisy=1.0, read=(0.01, 0.01), shot=0.0)
+    shot = camera(scene(astronaut), 0)
     return shot.blurry, shot.sharp, shot.kernel
 
 
@@ -40,8 +44,8 @@ def random_net():
 
 def test_a_new_network_leaves_the_answer_alone():
     pictures = torch.rand(5, 3, 40, 40)
-    assert torch.equal(mended(RestoreNet(), pictures, torch.ones(1, 40, 40), TOLD),
-                       pictures[2])
+    answer = mended(RestoreNet(), pictures, torch.ones(1, 40, 40), TOLD)
+    assert torch.equal(answer, pictures[2])
 
 
 @pytest.mark.parametrize('size', [(1, 1), (7, 90), (33, 40)])
@@ -52,14 +56,14 @@ def test_any_size(random_net, size):
 
 def test_differences_are_seen_in_units_of_the_scale():
     "Differences ten times as large, told so, look the same."
-    likely, apart = torch.rand(2, 3, 24, 24,
-                               generator=torch.Generator().manual_seed(0)) / 10 + 0.45
-    apart, seen = (apart - 0.5) / 10, []
+    dice, seen = torch.Generator().manual_seed(0), []
+    likely, apart = torch.rand(2, 3, 24, 24, generator=dice) / 10 + 0.45
+    apart = (apart - 0.5) / 10
     for factor in (0.1, 1.0):
         pictures = torch.stack([likely, likely - factor * apart, likely,
                                 likely + factor * apart, likely])
-        seen.append(seen_by(pictures, torch.ones(1, 24, 24),
-                            TOLD._replace(scale=0.02 * factor)))
+        told = TOLD._replace(scale=0.02 * factor)
+        seen.append(seen_by(pictures, torch.ones(1, 24, 24), told))
     assert seen[0].shape == (SEEN, 24, 24) and seen[0][3:6].std() > 0.01
     for one in (slice(3, 6), slice(9, 12)):
         torch.testing.assert_close(seen[0][one], seen[1][one], atol=1e-4, rtol=1e-3)
@@ -100,13 +104,14 @@ def test_the_shipped_network_does_no_harm_without_noise():
 
 
 def test_no_weave(noisy):
-    "What the network adds has no more power at the finest frequency of rows and columns than beside it."
+    """What the network adds has no more power at the finest frequency of rows and
+    columns than beside it."""
     blurry = noisy[0]
     blur = estimate_blur(blurry)
-    added = (Sharpener(blurry, blur, pretrained())(blurry)[0]
-             - Sharpener(blurry, blur)(blurry)[0]).mean(0)
-    power = torch.fft.fft2(added[:224, :224] * torch.outer(
-        torch.hann_window(224), torch.hann_window(224))).abs().square()
+    by_network = Sharpener(blurry, blur, pretrained())(blurry)[0]
+    added = (by_network - Sharpener(blurry, blur)(blurry)[0]).mean(0)
+    window = torch.outer(torch.hann_window(224), torch.hann_window(224))
+    power = torch.fft.fft2(added[:224, :224] * window).abs().square()
     for lines in (power.mean(1), power.mean(0)):
         assert lines[111:114].mean() < 2 * lines[95:105].mean() + 1e-9
 

@@ -1,4 +1,5 @@
-"A run that is stopped and taken up again ends bit by bit as if it had not been, and takes up nothing that is not its own."
+"""A run that is stopped and taken up again ends bit by bit as if it had not been, and
+takes up nothing that is not its own."""
 import os
 import pickle
 import random
@@ -23,11 +24,13 @@ EPOCHS, STEPS = 3, 4
 
 
 class Watched:
-    "The loss, which notes what it was in training, and sends this process a signal at call number `stop`, or raises at once."
+    """The loss, which notes what it was in training, and sends this process a signal at
+    call number `stop`, or raises at once."""
     def __init__(self, stop: int | None = None, number: int = signal.SIGINT,
                  validation: bool = False, dies: bool = False):
-        self.stop, self.number, self.validation, self.dies, self.calls, self.losses = (
-            stop, number, validation, dies, 0, [])
+        self.stop, self.number = stop, number
+        self.validation, self.dies = validation, dies
+        self.calls, self.losses = 0, []
 
     def __call__(self, *args) -> torch.Tensor:
         if self.dies: raise MemoryError
@@ -41,8 +44,8 @@ class Watched:
 
 def noise(count: int, seed: int) -> list:
     "Pictures of 32 by 32, and no attributes."
-    return [(picture, {}) for picture in torch.rand(
-        count, 3, 32, 32, generator=torch.Generator().manual_seed(seed))]
+    dice = torch.Generator().manual_seed(seed)
+    return [(picture, {}) for picture in torch.rand(count, 3, 32, 32, generator=dice)]
 
 
 def own_order() -> tuple[DataLoader, DataLoader]:
@@ -57,18 +60,17 @@ def global_order() -> tuple[DataLoader, DataLoader]:
 
 
 def attempt(folder: Path, loss: Watched, resume='last', loaders=own_order, cosine=False,
-            lr=1e-3, kind=torch.optim.Adam, width=4,
-            seed=0, **options) -> tuple:
-    "One run with everything made anew: its losses by epoch, and its weights."
-    loaders, model = loaders(), new_model(3, image_size=(32, 32), width=width,
-                                          latent_dim=4)
+            lr=1e-3, kind=torch.optim.Adam, width=4, seed=0, **options) -> tuple:
+    "One run with everything new: its losses by epoch, and its weights."
+    loaders = loaders()
+    model = new_model(3, image_size=(32, 32), width=width, latent_dim=4)
     optimizer = kind(model.parameters(), lr=lr)
     steps = -(-EPOCHS * STEPS // options.get('accumulate', 1))
+    scheduler = warmup_cosine(optimizer, steps) if cosine else None
     losses = train_vae_deblur(
         model, *loaders, optimizer, 'cpu', EPOCHS, 0, log_dir=folder, seed=seed,
-        loss=loss, resume=resume,
-        metrics=dict(psnr=psnr),
-        scheduler=warmup_cosine(optimizer, steps) if cosine else None, **options)
+        loss=loss, resume=resume, metrics=dict(psnr=psnr), scheduler=scheduler,
+        **options)
     return losses, model.state_dict()
 
 
@@ -77,8 +79,8 @@ def same_state(one, other) -> bool:
     if isinstance(one, torch.Tensor): return torch.equal(one, other)
     if isinstance(one, dict):
         names = {name for name in one if not str(name).endswith('seconds')}
-        return names <= other.keys() and all(same_state(one[name], other[name])
-                                             for name in names)
+        if not names <= other.keys(): return False
+        return all(same_state(one[name], other[name]) for name in names)
     if isinstance(one, (list, tuple)):
         return len(one) == len(other) and all(map(same_state, one, other))
     return one == other
@@ -100,21 +102,23 @@ def check_same(peace: Path, run: Path, losses: tuple, weights: dict,
 
 @pytest.fixture(scope='module')
 def peace(tmp_path_factory):
-    "Uninterrupted runs, each made once: folder, what `attempt` returned, and the losses of all steps."
+    """Uninterrupted runs, each made once: folder, what `attempt` returned, and the
+    losses of all steps."""
     made = {}
 
     def get(**options) -> tuple[Path, tuple, list[float]]:
         if (key := repr(options)) not in made:
             folder, loss = tmp_path_factory.mktemp('peace') / 'run', Watched()
-            made[key] = (folder, attempt(folder, loss, resume=None, **options),
-                         loss.losses)
+            result = attempt(folder, loss, resume=None, **options)
+            made[key] = folder, result, loss.losses
         return made[key]
     return get
 
 
 @pytest.fixture
 def check_stops(tmp_path, peace):
-    "Asserts that a run stopped at each of `stops` in turn has the losses, states and weights of the uninterrupted one."
+    """Asserts that a run stopped at each of `stops` in turn has the losses, states and
+    weights of the uninterrupted one."""
     def check(stops: list[dict], **options) -> None:
         losses = []
         for stop in stops:
@@ -156,7 +160,8 @@ def test_stopped_in_validation(check_stops, loaders, at):
 
 @pytest.mark.parametrize('loaders', [own_order, global_order])
 def test_lost_again_before_its_next_checkpoint(tmp_path, peace, loaders):
-    "Resumed within the second epoch, a run dies at its first step, and is resumed once more."
+    """Resumed within the second epoch, a run dies at its first step, and is resumed
+    once more."""
     with pytest.raises(Stopped): attempt(tmp_path, Watched(STEPS + 2), loaders=loaders)
     with pytest.raises(MemoryError):
         attempt(tmp_path, Watched(dies=True), loaders=loaders)
@@ -235,7 +240,8 @@ class Bomb:
 
 
 def damaged(kind: str, whole: bytes, path: Path, mark: Path) -> None:
-    "Writes a `last.pt` to `path` that is none; `mark` would appear if code in it were run."
+    """Writes a `last.pt` to `path` that is none; `mark` would appear if code in it were
+    run."""
     if kind.startswith('cut'):
         path.write_bytes(whole[:int(len(whole) * float(kind.split()[1]))])
     elif kind == 'one byte short': path.write_bytes(whole[:-1])
@@ -246,9 +252,9 @@ def damaged(kind: str, whole: bytes, path: Path, mark: Path) -> None:
     elif kind == 'text': path.write_text('no checkpoint\n')
 
 
-@pytest.mark.parametrize('kind', ['cut 0', 'cut 0.01', 'cut 0.5', 'cut 0.99',
-                                  'one byte short', 'bomb', 'bare bomb', 'weights',
-                                  'list', 'text'])
+@pytest.mark.parametrize('kind', [
+    'cut 0', 'cut 0.01', 'cut 0.5', 'cut 0.99', 'one byte short', 'bomb', 'bare bomb',
+    'weights', 'list', 'text'])
 def test_a_damaged_checkpoint_is_refused(stopped_run, tmp_path, kind):
     whole, path = (stopped_run / 'last.pt').read_bytes(), stopped_run / 'last.pt'
     try:

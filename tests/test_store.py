@@ -1,4 +1,5 @@
-"The picture store: equal to the data set, built once, never half, and repaired; with other processes, kills and full disks."
+"""The picture store: equal to the data set, built once, never half, and repaired; with
+other processes, kills and full disks."""
 import errno
 import logging
 import multiprocessing
@@ -7,6 +8,7 @@ import pickle
 import shutil
 import subprocess
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -21,10 +23,13 @@ import deblur_vae.store
 from deblur_vae.data import DataError, open_celeba, split
 from deblur_vae.store import PictureStore, Pixels, cache_folder, collate, open_store
 
+ADVICE = '.*DEBLUR_VAE_CACHE.*--no-store'  # what to do where there is no room
+
 
 @pytest.fixture(autouse=True)
 def one_thread():
-    "Several threads for tensors this small only wait for each other where other processes are at work."
+    """Several threads for tensors this small only wait for each other where other
+    processes are at work."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -55,13 +60,13 @@ def reads(monkeypatch):
 
 
 def homes(cache):
-    return sorted(path for path in (cache / 'store').iterdir() if path.is_dir()
-                  and path.name[0] != '.')
+    return sorted(path for path in (cache / 'store').iterdir()
+                  if path.is_dir() and path.name[0] != '.')
 
 
 def nothing_left(cache):
-    return not cache.exists() or all(path.suffix == '.lock'
-                                     for path in (cache / 'store').iterdir())
+    if not cache.exists(): return True
+    return all(path.suffix == '.lock' for path in (cache / 'store').iterdir())
 
 
 def in_process(work):
@@ -73,8 +78,16 @@ def in_process(work):
 
 
 def same(a, b):
-    return all(torch.equal(a[i][0], b[i][0])
-               and a[i][1] == b[i][1] for i in range(len(b))) and len(a) == len(b)
+    if len(a) != len(b): return False
+    pairs = ((a[i], b[i]) for i in range(len(b)))
+    return all(torch.equal(x, y) and marks == wanted
+               for (x, marks), (y, wanted) in pairs)
+
+
+def check_batches(loader, expected):
+    for (x, marks), (y, wanted) in zip(loader, expected, strict=True):
+        assert torch.equal(x, y)
+        assert all(torch.equal(marks[name], wanted[name]) for name in wanted)
 
 
 @pytest.mark.parametrize('held', [False, True], ids=['on disk', 'in memory'])
@@ -83,16 +96,11 @@ def test_equals_the_data_set(faces, cache, held):
     if held: store = PictureStore(store, store.pixels.held('cpu'))
     assert same(store, faces) and store.files is faces.files
     assert len(list(store)) == len(faces)
-    for a, b in [(store, faces), (Subset(store, [7, 3, 39]), Subset(faces, [7, 3, 39])),
-                 *zip(split(store), split(faces))]:
-        for (x, marks), (y, wanted) in zip(DataLoader(a, 7), DataLoader(b, 7),
-                                           strict=True):
-            assert torch.equal(x, y)
-            assert all(torch.equal(marks[name], wanted[name]) for name in wanted)
-        for (x, marks), (y, wanted) in zip(DataLoader(a, 7, collate_fn=collate),
-                                           DataLoader(b, 7), strict=True):
-            assert torch.equal(x, y)
-            assert all(torch.equal(marks[name], wanted[name]) for name in wanted)
+    some = Subset(store, [7, 3, 39]), Subset(faces, [7, 3, 39])
+    for a, b in [(store, faces), some, *zip(split(store), split(faces))]:
+        check_batches(DataLoader(a, 7), DataLoader(b, 7))
+        check_batches(DataLoader(a, 7, collate_fn=collate), DataLoader(b, 7))
+        for x, _ in DataLoader(a, 7, collate_fn=collate):
             assert x.is_contiguous(memory_format=torch.channels_last)
     with pytest.raises(IndexError): store[40]
 
@@ -127,9 +135,8 @@ def test_second_opening_decodes_three_pictures(faces, cache, reads):
     before = [(path, path.stat()) for path in homes(cache)[0].iterdir()]
     reads.clear()
     store = open_store(faces, cache, progress=False)
-    assert len(reads) == 4
-    assert {path.name.encode() for path in reads} == {faces.files[i]
-                                                      for i in (0, 20, 39)}
+    names = {path.name.encode() for path in reads}
+    assert len(reads) == 4 and names == {faces.files[i] for i in (0, 20, 39)}
     reads.clear()
     assert len(list(DataLoader(store, 8))) == 5 and not reads
     assert all(path.stat().st_mtime_ns == stat.st_mtime_ns
@@ -155,8 +162,8 @@ def test_spoilt_pictures_are_rebuilt(faces, cache, caplog, damage):
     assert not caplog.records
 
 
-@pytest.mark.parametrize('text',
-                         ['', '{"key": ', '[1]', '{}', '{"key": "other"}', None])
+@pytest.mark.parametrize('text', [
+    '', '{"key": ', '[1]', '{}', '{"key": "other"}', None])
 def test_spoilt_description_is_rebuilt(faces, cache, caplog, text):
     open_store(faces, cache, progress=False)
     about = homes(cache)[0] / 'about.json'
@@ -184,6 +191,7 @@ def test_moved_folder_same_store(drawn, own, cache):
 def test_other_transform_other_store(faces, cache):
     def resized(size):
         return transforms.Compose([transforms.Resize(size), transforms.ToTensor()])
+
     for transform in (transforms.ToTensor(), resized((64, 52)), resized((64, 50)),
                       lambda image: to_tensor(image).flip(1),
                       lambda image: to_tensor(image).flip(2)):
@@ -193,17 +201,17 @@ def test_other_transform_other_store(faces, cache):
 
 
 @pytest.mark.parametrize('transform', [
-    None, transforms.PILToTensor(), transforms.Compose(
-        [transforms.ToTensor(), transforms.Normalize([0.5] * 3, [0.5] * 3)]),
+    None, transforms.PILToTensor(),
+    transforms.Compose([transforms.ToTensor(),
+                        transforms.Normalize([0.5] * 3, [0.5] * 3)]),
     transforms.Compose([transforms.ToTensor(), transforms.Resize((64, 52))]),
     lambda image: to_tensor(image).double(),
     transforms.Compose([transforms.Grayscale(), transforms.ToTensor()]),
 ])
 def test_not_8_bit(faces, cache, transform):
     faces.transform = transform
-    with pytest.raises(DataError,
-                       match=r'^[^\n]*steps of 1/255[^\n]*--no-store[^\n]*$'):
-        open_store(faces, cache)
+    words = r'^[^\n]*steps of 1/255[^\n]*--no-store[^\n]*$'
+    with pytest.raises(DataError, match=words): open_store(faces, cache)
     assert not cache.exists()
 
 
@@ -255,17 +263,16 @@ def test_interrupt_leaves_nothing(faces, cache, monkeypatch):
 
 def test_too_little_space_is_known_before(faces, cache, monkeypatch, reads):
     monkeypatch.setattr(shutil, 'disk_usage', lambda path: SimpleNamespace(free=10**6))
-    with pytest.raises(
-            DataError,
-            match=r'needs 0.00466 GB, only 0.001 GB are free in .*DEBLUR_VAE_CACHE.*--no-store'):
-        open_store(faces, cache)
+    words = f'needs 0.00466 GB, only 0.001 GB are free in {ADVICE}'
+    with pytest.raises(DataError, match=words): open_store(faces, cache)
     assert nothing_left(cache) and len(reads) == 4
 
 
 @pytest.fixture
 def full_disk(tmp_path, monkeypatch):
-    "A folder on a disk of one megabyte that claims to be large; without the right to mount one, a disk that is full at `fsync`."
-    folder, true_usage = tmp_path / 'small', shutil.disk_usage
+    """A folder on a disk of one megabyte that claims to be large; without the right to
+    mount one, a disk that is full at `fsync`."""
+    folder = tmp_path / 'small'
     folder.mkdir()
     monkeypatch.setattr(shutil, 'disk_usage', lambda path: SimpleNamespace(free=10**12))
     mount = ['mount', '-t', 'tmpfs', '-o', 'size=1m', 'none', folder]
@@ -279,40 +286,48 @@ def full_disk(tmp_path, monkeypatch):
 
 
 def test_full_disk(faces, full_disk):
-    with pytest.raises(
-            DataError,
-            match=r'needs 0.00466 GB.*are free in .*DEBLUR_VAE_CACHE.*--no-store'):
+    words = f'needs 0.00466 GB.*are free in {ADVICE}'
+    with pytest.raises(DataError, match=words):
         open_store(faces, full_disk, progress=False)
     assert nothing_left(full_disk)
 
 
 def test_no_folder_can_be_made(faces, tmp_path):
     (tmp_path / 'file').touch()
-    with pytest.raises(
-            DataError,
-            match=r'^no store can be kept in .*DEBLUR_VAE_CACHE.*--no-store'):
+    with pytest.raises(DataError, match=f'^no store can be kept in {ADVICE}'):
         open_store(faces, tmp_path / 'file')
+
+
+def delayed(seconds, work):
+    "`work`, which takes that much longer."
+    def call(*args):
+        time.sleep(seconds)
+        return work(*args)
+    return call
 
 
 def test_two_at_once_and_one_killed(faces, cache, caplog, monkeypatch):
     "A build is killed; then two processes want the same store at the same moment."
     decode = deblur_vae.store.decode_picture
     with monkeypatch.context() as patch:
-        patch.setattr(deblur_vae.store, 'decode_picture',
-                      lambda *args: (time.sleep(0.1), decode(*args))[1])
+        patch.setattr(deblur_vae.store, 'decode_picture', delayed(0.1, decode))
         killed = in_process(lambda: open_store(faces, cache, progress=False))
         deadline = time.time() + 30
         while not list(cache.glob('store/.*/pictures.u8')) and time.time() < deadline:
             time.sleep(0.01)
         time.sleep(0.3)
-        killed.kill(); killed.join()
+        killed.kill()
+        killed.join()
     left, = cache.glob('store/.*')
     assert left.is_dir() and not homes(cache)
 
     builds = multiprocessing.get_context('fork').SimpleQueue()
     write = deblur_vae.store.write_pictures
-    monkeypatch.setattr(deblur_vae.store, 'write_pictures', lambda *args:
-                        (builds.put(os.getpid()), time.sleep(0.5), write(*args))[-1])
+
+    def counted(*args):
+        builds.put(os.getpid())
+        return delayed(0.5, write)(*args)
+    monkeypatch.setattr(deblur_vae.store, 'write_pictures', counted)
     both = [in_process(lambda: open_store(faces, cache, progress=False))
             for _ in range(2)]
     for process in both: process.join(30)
@@ -332,8 +347,8 @@ def test_memory_does_not_grow(tmp_path):
     pixels = Pixels(tmp_path / 'pictures.u8', shape)
 
     def resident():
-        return int(open('/proc/self/statm').read().split()[1]) * os.sysconf(
-            'SC_PAGESIZE') / 1e6
+        pages = int(Path('/proc/self/statm').read_text().split()[1])
+        return pages * os.sysconf('SC_PAGESIZE') / 1e6
     pixels.gather(range(50))
     before = resident()
     for batch in rng.permutation(1500).reshape(30, 50): pixels.gather(batch)

@@ -1,4 +1,5 @@
-"Pixels and tiles: any kind and size of picture, tiled equal to whole, bounded memory, no trace in global state."
+"""Pixels and tiles: any kind and size of picture, tiled equal to whole, bounded memory,
+no trace in global state."""
 import tracemalloc
 
 import numpy as np
@@ -10,8 +11,11 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import nn
 
-from deblur_vae.enhance import as_pixels, joined, map_pixels, tile_starts, tile_weights, tiled, to_arrays, to_image
-from deblur_vae.files import deep_png, plain_tiff, raw_mode, read_deep, side_by_side, upright
+from deblur_vae.enhance import (
+    as_pixels, joined, map_pixels, tile_starts, tile_weights, tiled, to_arrays,
+    to_image)
+from deblur_vae.files import (
+    deep_png, plain_tiff, raw_mode, read_deep, side_by_side, upright)
 
 
 @pytest.fixture(autouse=True)
@@ -23,17 +27,18 @@ def one_thread():
 
 
 def noise(*shape, dtype=np.uint8, seed=0):
-    if dtype == np.float32: return np.random.default_rng(seed).random(shape, np.float32)
-    return np.random.default_rng(seed).integers(0, np.iinfo(dtype).max, shape, dtype,
-                                                endpoint=True)
+    rng = np.random.default_rng(seed)
+    if dtype == np.float32: return rng.random(shape, np.float32)
+    return rng.integers(0, np.iinfo(dtype).max, shape, dtype, endpoint=True)
 
 
 def smooth(height, width, channels=3):
     "A picture with edges and slopes."
     y, x = np.mgrid[:height, :width]
-    waves = [128 + 90 * np.sin(x / (9 + c)) * np.cos(y / (13 - c))
-             + 30 * ((x // 31 + y // 23) % 2) for c in range(channels)]
-    return np.stack(waves, 2).clip(0, 255).astype(np.uint8)
+    edges = 128 + 30 * ((x // 31 + y // 23) % 2)
+    bands = [edges + 90 * np.sin(x / (9 + c)) * np.cos(y / (13 - c))
+             for c in range(channels)]
+    return np.stack(bands, 2).clip(0, 255).astype(np.uint8)
 
 
 def convolutions(layers, seed):
@@ -53,20 +58,20 @@ def convolutions(layers, seed):
 @given(st.integers(1, 150), st.integers(1, 150), st.sampled_from([1, 3]),
        st.sampled_from([np.uint8, np.uint16, np.float32]),
        st.sampled_from([32, 40, 64, 100]), st.sampled_from([0, 8, 16]))
-def test_nothing_changes_where_restore_does_nothing(height, width, channels, dtype,
-                                                    tile, overlap):
+def test_nothing_changes_where_restore_does_nothing(
+        height, width, channels, dtype, tile, overlap):
     pixels, sizes = noise(height, width, channels, dtype=dtype), []
-    result = tiled(lambda x: sizes.append(x.shape) or x, pixels, tile=tile,
-                   overlap=overlap)
+    restore = lambda x: sizes.append(x.shape) or x
+    result = tiled(restore, pixels, tile=tile, overlap=overlap)
     assert result.shape == pixels.shape and result.dtype == pixels.dtype
     assert result.flags.c_contiguous
-    assert (np.abs(result - pixels).max() < 1e-6 if dtype == np.float32
-            else (result == pixels).all())
+    if dtype == np.float32: assert np.abs(result - pixels).max() < 1e-6
+    else: assert (result == pixels).all()
     assert len(set(sizes)) == 1 and all(n >= 32 and n % 8 == 0 for n in sizes[0][2:])
 
 
-@pytest.mark.parametrize('shape', [(1, 1, 3), (1, 5000, 3), (5000, 1, 1), (16, 16, 3),
-                                   (2, 3, 1), (513, 511, 3)])
+@pytest.mark.parametrize('shape', [
+    (1, 1, 3), (1, 5000, 3), (5000, 1, 1), (16, 16, 3), (2, 3, 1), (513, 511, 3)])
 def test_extreme_shapes(shape):
     pixels = noise(*shape)
     assert (tiled(lambda x: x, pixels) == pixels).all()
@@ -91,33 +96,33 @@ def test_weights_add_to_one_and_are_zero_at_the_ends(length, tile, overlap):
 @pytest.mark.parametrize('layers, most', [(6, 0), (24, 0), (32, 1)])
 @pytest.mark.parametrize('shape', [(300, 211, 3), (211, 300, 3), (190, 190, 1)])
 def test_tiled_is_whole(layers, most, shape):
-    "No pixel differs by more than 1/255, for a function that looks half the overlap far."
+    """No pixel differs by more than 1/255, for a function that looks half the overlap
+    far."""
     restore, pixels = convolutions(layers, layers), smooth(*shape)
-    whole, parts = tiled(restore, pixels, tile=512), tiled(restore, pixels, tile=128,
-                                                           overlap=64)
+    whole = tiled(restore, pixels, tile=512)
+    parts = tiled(restore, pixels, tile=128, overlap=64)
     assert np.ptp(whole) > 50 and np.abs(whole.astype(int) - parts).max() <= most
 
 
 def test_tiled_is_the_function_itself():
     pixels, restore = smooth(96, 120), convolutions(5, 0)
     direct = restore(torch.from_numpy(pixels).permute(2, 0, 1)[None] / 255)
-    direct = (direct[0].permute(1, 2, 0) * 255
-              + 0.5).floor().clip(0, 255).numpy().astype(int)
-    assert np.abs(tiled(restore, pixels) - direct).max() <= 1
+    levels = (direct[0].permute(1, 2, 0) * 255).round().clip(0, 255).numpy()
+    assert np.abs(tiled(restore, pixels) - levels.astype(int)).max() <= 1
 
 
 def test_no_seam_where_restore_looks_farther_than_the_overlap():
     def flatten(x):
-        mean = F.avg_pool2d(F.avg_pool2d(F.pad(x, [48] * 4, mode='reflect'), (97, 1),
-                                         stride=1), (1, 97), stride=1)
+        mean = F.pad(x, [48] * 4, mode='reflect')
+        for side in ((97, 1), (1, 97)): mean = F.avg_pool2d(mean, side, stride=1)
         return (x - 0.5 * mean + 0.25).clamp(0, 1)
     pixels = smooth(384, 384)
     whole = tiled(flatten, pixels).astype(int)
 
     def step(result):
-        jump = [np.abs(p[:, 128::128].astype(int) - p[:, 127:-1:128]).mean()
-                for p in (result, whole)]
-        return abs(jump[0] - jump[1])
+        jumps = [np.abs(p[:, 128::128].astype(int) - p[:, 127:-1:128]).mean()
+                 for p in (result, whole)]
+        return abs(jumps[0] - jumps[1])
     hard, soft = (tiled(flatten, pixels, tile=128, overlap=overlap)
                   for overlap in (0, 64))
     assert step(soft) < 0.2 and step(hard) > 5 * step(soft)
@@ -187,8 +192,8 @@ def test_device_is_where_restore_gets_its_input():
     ('keep the shape', dict(restore=lambda x: x[:, :, 1:])),
     ('NaN', dict(restore=lambda x: x * float('nan')))])
 def test_refused(words, change):
-    with pytest.raises(ValueError) as error:
-        tiled(**dict(restore=lambda x: x, pixels=noise(40, 40, 3)) | change)
+    arguments = dict(restore=lambda x: x, pixels=noise(40, 40, 3)) | change
+    with pytest.raises(ValueError) as error: tiled(**arguments)
     assert words in str(error.value) and '\n' not in str(error.value)
 
 
@@ -198,14 +203,13 @@ def test_numbers_beyond_the_range_are_cut():
     assert not tiled(lambda x: x - 5, pixels).any()
 
 
-@pytest.mark.parametrize(
-        'bands', [noise(9, 7, c, dtype=np.uint16) for c in (1, 2, 3, 4)], ids='1234')
+@pytest.mark.parametrize('channels', [1, 2, 3, 4])
 @pytest.mark.parametrize('write, suffix', [(deep_png, 'png'), (plain_tiff, 'tif')])
-def test_sixteen_bits(tmp_path, bands, write, suffix):
+def test_sixteen_bits(tmp_path, channels, write, suffix):
+    bands = noise(9, 7, channels, dtype=np.uint16)
     path = tmp_path / f'deep.{suffix}'
     path.write_bytes(write(bands, dpi=(72, 72), icc_profile=b'profile'))
-    # Pillow does not read such a file at all
-    if suffix == 'tif' and bands.shape[2] == 2: return
+    if (suffix, channels) == ('tif', 2): return  # Pillow does not read such a file
     with Image.open(path) as image:
         raw, plain = raw_mode(image), to_arrays(image)
         assert image.info['icc_profile'] == b'profile'
@@ -214,27 +218,30 @@ def test_sixteen_bits(tmp_path, bands, write, suffix):
     assert pixels.dtype == np.uint16 and (joined(pixels, alpha) == bands).all()
 
 
-@pytest.mark.parametrize('mode', ['1', 'L', 'LA', 'La', 'P', 'PA', 'RGB', 'RGBA',
-                                  'RGBa', 'RGBX', 'CMYK', 'YCbCr', 'HSV', 'I', 'I;16'])
+MODE_STEPS = { # how Pillow comes from RGBA to a mode, where not through RGB
+    'LA': ['LA'], 'La': ['LA', 'La'], 'RGBa': ['RGBa'], 'RGBA': ['RGBA'],
+    'PA': ['RGB', 'P', 'PA'], 'I;16': ['L', 'I', 'I;16'], 'I': ['L', 'I']}
+MODE_LOSS = { # levels of 255 lost on the way to a mode and back
+    'HSV': 16, 'YCbCr': 16, 'CMYK': 16, 'La': 16, 'RGBa': 16}
+
+
+@pytest.mark.parametrize('mode', [
+    '1', 'L', 'LA', 'La', 'P', 'PA', 'RGB', 'RGBA', 'RGBa', 'RGBX', 'CMYK', 'YCbCr',
+    'HSV', 'I', 'I;16'])
 def test_pillow_modes_go_through(mode):
     grey = mode in ('1', 'L', 'LA', 'La', 'I', 'I;16')
     source = Image.fromarray(smooth(40, 50)).convert('RGBA')
     source.putalpha(200)
-    steps = {'LA': ['LA'], 'La': ['LA', 'La'], 'RGBa': ['RGBa'],
-             'PA': ['RGB', 'P', 'PA'], 'I;16': ['L', 'I', 'I;16'], 'I': ['L', 'I']}
-    for step in steps.get(mode, ['RGBA'] if mode == 'RGBA' else ['RGB', mode]):
-        source = source.convert(step)
+    for step in MODE_STEPS.get(mode, ['RGB', mode]): source = source.convert(step)
     source.info['dpi'] = (72, 72)
     result = map_pixels(lambda pixels: pixels, source)
     assert result.size == source.size and result.info == source.info
     assert result.mode == {'1': 'L', 'P': 'RGB', 'PA': 'RGBA'}.get(mode, mode)
     assert to_arrays(source)[0].shape[2] == (1 if grey else 3)
+    if mode in ('I', 'I;16'): return
     plain = {'La': 'LA', 'RGBa': 'RGBA'}.get(mode, result.mode)
-    difference = np.asarray(result.convert(plain)).astype(int) - np.asarray(
-        source.convert(plain))
-    if mode not in ('I', 'I;16'):
-        assert np.abs(difference).max() <= (
-            16 if mode in ('HSV', 'YCbCr', 'CMYK', 'La', 'RGBa') else 0)
+    after, before = (np.asarray(i.convert(plain)).astype(int) for i in (result, source))
+    assert np.abs(after - before).max() <= MODE_LOSS.get(mode, 0)
 
 
 def test_key_colour_becomes_opacity():
@@ -248,26 +255,28 @@ def test_key_colour_becomes_opacity():
 @pytest.mark.parametrize('shape', [(20, 30), (20, 30, 1), (20, 30, 3), (20, 30, 4)])
 @pytest.mark.parametrize('dtype', ['u1', 'u2', 'f2', 'f4', 'f8'])
 def test_arrays_go_through(shape, dtype):
-    image = (noise(*shape, dtype=np.float32) * {'u1': 255, 'u2': 65535}.get(
-        dtype, 1)).astype(dtype)
+    most = {'u1': 255, 'u2': 65535}.get(dtype, 1)
+    image = (noise(*shape, dtype=np.float32) * most).astype(dtype)
     pixels, back = as_pixels(image)
     assert pixels.ndim == 3
     assert pixels.shape[2] == (3 if shape[2:] in ((3,), (4,)) else 1)
     result = back(np.zeros_like(pixels))
-    assert (result.shape == shape and result.dtype == image.dtype
-            and not result[..., :3].any() or shape == (20, 30))
-    if shape[2:] == (4,): assert (result[..., 3] == image[..., 3]).all()
+    assert result.shape == shape and result.dtype == image.dtype
+    if shape[2:] == (4,):
+        assert not result[..., :3].any()
+        assert (result[..., 3] == image[..., 3]).all()
+    else: assert not result.any()
     assert np.allclose(back(pixels), image)
-    assert (map_pixels(lambda p: p, image.swapaxes(0, 1))
-            == image.swapaxes(0, 1)).all(), 'arrays that are not contiguous'
+    turned = image.swapaxes(0, 1)
+    assert (map_pixels(lambda p: p, turned) == turned).all(), 'not contiguous'
 
 
 @pytest.mark.parametrize('shape', [(3, 20, 30), (1, 20, 30), (2, 3, 20, 30)])
-@pytest.mark.parametrize('dtype', [torch.uint8, torch.float16, torch.bfloat16,
-                                   torch.float32, torch.float64])
+@pytest.mark.parametrize('dtype', [
+    torch.uint8, torch.float16, torch.bfloat16, torch.float32, torch.float64])
 def test_tensors_go_through(shape, dtype):
-    image = (torch.rand(shape, generator=torch.Generator().manual_seed(0)) * (
-        255 if dtype == torch.uint8 else 1)).to(dtype)
+    values = torch.rand(shape, generator=torch.Generator().manual_seed(0))
+    image = (values * (255 if dtype == torch.uint8 else 1)).to(dtype)
     result = map_pixels(lambda pixels: pixels[::-1], image)
     assert result.shape == image.shape and result.dtype == dtype
     assert result.is_contiguous() and (result == image.flip(-2)).all()

@@ -1,4 +1,5 @@
-"tools/train_restore.py: the store, a step, a checkpoint, the card; not the hour of training."
+"""tools/train_restore.py: the store, a step, a checkpoint, the card; not the hour of
+training."""
 import numpy as np
 import pytest
 import torch
@@ -30,9 +31,8 @@ def test_a_sample_is_the_same_again(store):
     faces, photos = ([path for path in sorted((store / name).iterdir())]
                      for name in ('faces', 'photos'))
     with np.load(store / 'store' / '0000.npz') as shard:
-        again = [one for one in (train_restore.sample(seed, faces, photos)
-                                 for seed in range(3)) if one]
-        for i, (levels, info) in enumerate(again):
+        again = [train_restore.sample(seed, faces, photos) for seed in range(3)]
+        for i, (levels, info) in enumerate(filter(None, again)):
             assert np.array_equal(shard[f'x{i}'], levels)
             assert np.allclose(shard['info'][i], info)
             assert levels.shape[0] == 18 and levels.dtype == np.uint8
@@ -53,8 +53,9 @@ def test_learning_saving_and_going_on(store, monkeypatch):
     run.save()
     again = train_restore.Training(store / 'restore.pt')
     assert again.step == 40 and again.curve == run.curve
-    assert all(torch.equal(a, b) for a, b in zip(again.net.state_dict().values(),
-                                                 run.net.state_dict().values()))
+    weights = again.net.state_dict()
+    for name, weight in run.net.state_dict().items():
+        assert torch.equal(weight, weights[name])
     blurry, likely, answer = train_restore.validate(run.mean.module, samples)
     assert blurry < likely and np.isfinite(answer)
     card = train_restore.card(run, train_restore.HELD + 5, 1)
@@ -63,5 +64,5 @@ def test_learning_saving_and_going_on(store, monkeypatch):
 
 def test_weights_of_half_precision_are_read(tmp_path):
     save_model(RestoreNet().half(), tmp_path / 'a.safetensors', steps=3)
-    assert next(load_model(tmp_path / 'a.safetensors',
-                           kinds=(RestoreNet,)).parameters()).dtype == torch.float32
+    model = load_model(tmp_path / 'a.safetensors', kinds=(RestoreNet,))
+    assert next(model.parameters()).dtype == torch.float32

@@ -1,5 +1,6 @@
-// What the page's modules make of pictures, planes and matrices: `node sharpen.mjs FOLDER`,
-// with a job in it; the sharper pictures and their doubts are written there.
+// What the page's modules make of pictures, planes and matrices:
+// `node sharpen.mjs FOLDER`, with a job in it; the sharper pictures and their doubts
+// are written there.
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -63,7 +64,8 @@ writeFileSync(join(folder, 'sharper.bin'), out);
 console.log(JSON.stringify({
   reasons, blurs,
   transforms: job.planes.map(transformed),
-  eigen: job.matrices.map(({ matrix, n }) => symmetricEigen(Float64Array.from(matrix), n)),
+  eigen: job.matrices.map(({ matrix, n }) =>
+    symmetricEigen(Float64Array.from(matrix), n)),
   products: job.products.map(({ a, b, sides }) =>
     product(Float64Array.from(a), Float64Array.from(b), ...sides)),
   fast: job.lengths.map(nextFastLength),
