@@ -1,19 +1,14 @@
-"Many answers: what the chapter does not show. Sizes, seeds, weights, a stopped run."
-import importlib.util
-import sys
+"Many answers: what the chapter does not show. Sizes, seeds, weights."
 from importlib.resources import files
 from pathlib import Path
 
 import pytest
 import torch
-from PIL import Image
 
 from deblur_vae.latent import (
-    AnswerNet, LaplaceNet, answer_loss, answers, choice_bound, energy_score,
-    laplace_nll, shipped_answers)
+    AnswerNet, answer_loss, answers, choice_bound, energy_score, laplace_nll,
+    shipped_answers)
 from deblur_vae.model import load_model, sample_posterior, save_model
-
-TOOL = Path(__file__).parents[1] / 'tools' / 'train_answers.py'
 
 
 def dice(seed: int = 0) -> torch.Generator: return torch.Generator().manual_seed(seed)
@@ -85,36 +80,3 @@ def test_measures():
     assert laplace_nll(far, log_scale) > laplace_nll(0 * far, log_scale)
     draws = torch.randn(40, 3, 8, 8, generator=dice())
     assert 0 < choice_bound(draws, 0.0, 4) < choice_bound(draws, 0.0, 16)
-
-
-def test_training_goes_on_where_it_stopped(tmp_path, monkeypatch):
-    spec = importlib.util.spec_from_file_location('train_answers', TOOL)
-    tool = sys.modules['train_answers'] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
-    size = 6, 218, 178, 3
-    pixels = torch.randint(0, 256, size, generator=dice(), dtype=torch.uint8)
-    (tmp_path / 'faces').mkdir()
-    for i, picture in enumerate(pixels):
-        Image.fromarray(picture.numpy()).save(tmp_path / 'faces' / f'{i}.png')
-    faces = tool.scenes([tmp_path / 'faces'])
-    assert faces.shape == (6, 3, 109, 89) and faces.dtype == torch.uint8
-
-    monkeypatch.setattr(tool, 'EVERY', 2)
-
-    def trained(name, most=4):
-        torch.manual_seed(0)
-        training = tool.Training(tmp_path / name, LaplaceNet(8, 8, 8), 4, 10**6)
-        calls = []
-
-        def loss_of(*args):
-            calls.append(1)
-            if len(calls) > most: raise KeyboardInterrupt
-            return tool.start_loss(*args)
-
-        tool.train(training, loss_of, faces)
-        return training.net.state_dict()
-
-    straight = trained('a.pt')
-    with pytest.raises(KeyboardInterrupt): trained('b.pt', 3)  # kept after the second
-    stopped = trained('b.pt')
-    assert all(torch.equal(straight[name], stopped[name]) for name in straight)

@@ -16,10 +16,10 @@ from PIL.PngImagePlugin import PngInfo
 
 import deblur_vae.files
 from deblur_vae.data import DataError
-from deblur_vae.enhance import joined
+from deblur_vae.enhance import joined, to_arrays, to_image
 from deblur_vae.files import (
     MAX_PIXELS, Picture, deep_png, enhance_files, find_pictures, out_path, plain_tiff,
-    plan, read_image, write_image)
+    plan, raw_mode, read_deep, read_image, side_by_side, upright, write_image)
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile('sRGB')).tobytes()
 
@@ -102,6 +102,16 @@ def test_extreme_sizes(tmp_path, shape, suffix):
     Image.fromarray(array[..., 0] if shape[2] == 1 else array).save(source)
     assert not enhance_files([source], None, same)
     assert read_image(tmp_path / f'a-enhanced.{suffix}').pixels.shape[:2] == shape[:2]
+
+
+def test_upright_undoes_every_orientation():
+    pixels = noise(5, 4, 3)
+    for orientation in range(1, 9):
+        image = Image.fromarray(pixels)
+        undo = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}.get(orientation)
+        stored = np.asarray(image if undo is None else image.transpose(undo))
+        assert (upright(stored, orientation) == pixels).all()
+    assert upright(None, 6) is None and to_image(pixels).size == (4, 5)
 
 
 def test_orientation_is_applied_and_the_tag_reset(tmp_path):
@@ -240,6 +250,21 @@ def test_sixteen_bit_tiffs_of_others(tmp_path):
     assert (tifffile.imread(tmp_path / 'b.tif') == bands).all()
     write_image(Picture(Path('a.png'), bands, bands[..., 0]), bands, tmp_path / 'c.tif')
     assert (tifffile.imread(tmp_path / 'c.tif')[..., 3] == bands[..., 0]).all()
+
+
+@pytest.mark.parametrize('channels', [1, 2, 3, 4])
+@pytest.mark.parametrize('write, suffix', [(deep_png, 'png'), (plain_tiff, 'tif')])
+def test_sixteen_bits(tmp_path, channels, write, suffix):
+    bands = noise(9, 7, channels, dtype=np.uint16)
+    path = tmp_path / f'deep.{suffix}'
+    path.write_bytes(write(bands, dpi=(72, 72), icc_profile=b'profile'))
+    if (suffix, channels) == ('tif', 2): return  # Pillow does not read such a file
+    with Image.open(path) as image:
+        raw, plain = raw_mode(image), to_arrays(image)
+        assert image.info['icc_profile'] == b'profile'
+        assert round(image.info['dpi'][0]) == 72
+    pixels, alpha = plain if bands.shape[2] == 1 else read_deep(path, raw)
+    assert pixels.dtype == np.uint16 and (joined(pixels, alpha) == bands).all()
 
 
 def test_eight_bit_formats_say_so(tmp_path):
@@ -562,6 +587,13 @@ def test_compare(tmp_path, bands):
     assert not enhance_files([source], tmp_path / 'b.png', same, compare=True)
     assert sorted(p.name for p in tmp_path.iterdir()) == [
         'a-compare.png', 'a-enhanced.png', 'a.png', 'b-compare.png', 'b.png']
+
+
+def test_side_by_side():
+    pair = side_by_side(noise(10, 300, 3), noise(10, 300, 3, seed=1))
+    assert pair.shape == (10, 603, 3) and (pair[:, 300:303] == 255).all()
+    assert (pair[:, :300] == noise(10, 300, 3)).all()
+    assert side_by_side(noise(4, 1), noise(4, 1)).shape == (4, 4)
 
 
 @pytest.mark.parametrize('error', [

@@ -1,5 +1,5 @@
-"""Pixels and tiles: any kind and size of picture, tiled equal to whole, bounded memory,
-no trace in global state."""
+"""What `enhance` does with pixels and tiles: any kind and size of picture, tiled equal to
+whole, bounded memory, no trace in global state."""
 import tracemalloc
 
 import numpy as np
@@ -12,10 +12,7 @@ from PIL import Image
 from torch import nn
 
 from deblur_vae.enhance import (
-    as_pixels, joined, map_pixels, tile_starts, tile_weights, tiled, to_arrays,
-    to_image)
-from deblur_vae.files import (
-    deep_png, plain_tiff, raw_mode, read_deep, side_by_side, upright)
+    as_pixels, map_pixels, tile_starts, tile_weights, tiled, to_arrays)
 
 
 @pytest.fixture(autouse=True)
@@ -203,21 +200,6 @@ def test_numbers_beyond_the_range_are_cut():
     assert not tiled(lambda x: x - 5, pixels).any()
 
 
-@pytest.mark.parametrize('channels', [1, 2, 3, 4])
-@pytest.mark.parametrize('write, suffix', [(deep_png, 'png'), (plain_tiff, 'tif')])
-def test_sixteen_bits(tmp_path, channels, write, suffix):
-    bands = noise(9, 7, channels, dtype=np.uint16)
-    path = tmp_path / f'deep.{suffix}'
-    path.write_bytes(write(bands, dpi=(72, 72), icc_profile=b'profile'))
-    if (suffix, channels) == ('tif', 2): return  # Pillow does not read such a file
-    with Image.open(path) as image:
-        raw, plain = raw_mode(image), to_arrays(image)
-        assert image.info['icc_profile'] == b'profile'
-        assert round(image.info['dpi'][0]) == 72
-    pixels, alpha = plain if bands.shape[2] == 1 else read_deep(path, raw)
-    assert pixels.dtype == np.uint16 and (joined(pixels, alpha) == bands).all()
-
-
 MODE_STEPS = { # how Pillow comes from RGBA to a mode, where not through RGB
     'LA': ['LA'], 'La': ['LA', 'La'], 'RGBa': ['RGBa'], 'RGBA': ['RGBA'],
     'PA': ['RGB', 'P', 'PA'], 'I;16': ['L', 'I', 'I;16'], 'I': ['L', 'I']}
@@ -308,20 +290,3 @@ def test_a_tensor_with_gradient_goes_through():
 def test_no_picture(bad, error, words):
     with pytest.raises(error) as raised: map_pixels(lambda pixels: pixels, bad)
     assert words in str(raised.value) and '\n' not in str(raised.value)
-
-
-def test_side_by_side():
-    pair = side_by_side(noise(10, 300, 3), noise(10, 300, 3, seed=1))
-    assert pair.shape == (10, 603, 3) and (pair[:, 300:303] == 255).all()
-    assert (pair[:, :300] == noise(10, 300, 3)).all()
-    assert side_by_side(noise(4, 1), noise(4, 1)).shape == (4, 4)
-
-
-def test_upright_undoes_every_orientation():
-    pixels = noise(5, 4, 3)
-    for orientation in range(1, 9):
-        image = Image.fromarray(pixels)
-        undo = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}.get(orientation)
-        stored = np.asarray(image if undo is None else image.transpose(undo))
-        assert (upright(stored, orientation) == pixels).all()
-    assert upright(None, 6) is None and to_image(pixels).size == (4, 5)
