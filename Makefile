@@ -5,12 +5,13 @@ FORM := $(wildcard tests/test_docs.py tests/test_house.py tests/test_site.py)
 # Without the environment variable, setuptools prints a page of advice on editable installation.
 PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip --quiet
 
-.PHONY: help demo test check style lab page notebooks docs bench export clean
+.PHONY: help demo test check campaigns style lab page notebooks docs bench export clean
 
 help:
 	@echo "make demo       train on drawn portraits for a few minutes and show the result in demo/"
 	@echo "make test       check everything: notebooks, package, documentation"
 	@echo "make check      check in a minute what has changed"
+	@echo "make campaigns  check at large what make test checks at small sizes: kills, damaged files, chance"
 	@echo "make lab        open the notebooks in JupyterLab"
 	@echo "make page       serve the Enhance page at http://127.0.0.1:8000/ (needs Node.js with npm)"
 	@echo "make notebooks  re-execute all notebooks (under half an hour on two cores)"
@@ -34,7 +35,10 @@ demo: .venv/run
 test: style
 	$(BIN)/python tools/check_notebooks.py
 	OMP_NUM_THREADS=1 $(BIN)/nbdev_test --n_workers 2
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
+
+campaigns: .venv/dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -v -m campaign
 
 # Style and types, notebooks and modules, the form of the series, and what the notebooks
 # that differ from the last commit assert.

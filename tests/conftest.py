@@ -1,10 +1,15 @@
+"""What several files of tests use. `test_X.py` tests the room X, `test_X_….py` a part of
+it; the other names say which whole they test."""
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from kill_storm import Forked
 
 from deblur_vae.cli import main
@@ -13,6 +18,8 @@ from deblur_vae.portraits import write_portraits
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / 'tools'))
 SHARED = ROOT.parent / 'shared' / 'data'
+# A parameter of a test that shows at large what others show at a small size.
+campaign = partial(pytest.param, marks=pytest.mark.campaign)
 
 
 @pytest.fixture(scope='session', autouse=True)
@@ -30,8 +37,22 @@ def drawn(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope='session')
 def real_faces() -> Path:
+    "Photographs of faces and of much else; a skip where there are none."
     if not SHARED.is_dir(): pytest.skip('no real pictures: ../shared/data is absent')
     return SHARED
+
+
+@pytest.fixture(scope='session')
+def site_is_assembled(tmp_path_factory) -> None:
+    "All parts of the page are in nbs/, even where several processes test at once."
+    for tool in ('node', 'npm'):
+        if not shutil.which(tool): pytest.skip(f'{tool} is not installed')
+    for package in ('onnx', 'onnxscript', 'onnxruntime'):
+        reason = f"{package} is not installed: pip install -e '.[dev]'"
+        pytest.importorskip(package, reason=reason)
+    import site_parts
+    common = tmp_path_factory.getbasetemp().parent
+    with FileLock(common / 'site.lock'): site_parts.assemble()
 
 
 @pytest.fixture

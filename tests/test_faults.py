@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 import torch
+from conftest import campaign
 from kill_storm import SMALL, await_change, loadable, stamp, storm, Forked
 
 from deblur_vae.checkpoint import TrainingError, load_checkpoint, read_history
@@ -41,8 +42,10 @@ def left_over(folder) -> list:
     return [path.name for path in folder.iterdir() if path.name.startswith('.')]
 
 
-def test_a_storm_of_three_kills(drawn, tmp_path):
-    assert storm(tmp_path, drawn, kills=3, seed=1, epochs=6, start=Forked) == []
+@pytest.mark.parametrize('kills', [3, campaign(20)])
+def test_a_storm_of_kills(drawn, tmp_path, kills):
+    found = storm(tmp_path, drawn, kills, seed=1, epochs=2 * kills, start=Forked)
+    assert found == []
 
 
 def test_terminated_and_resumed(train, drawn, tmp_path):

@@ -7,13 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import campaign
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from deblur_vae.data import DataError
 from deblur_vae.files import deep_png, enhance_files, plain_tiff, read_image
-
-EACH = 350  # damaged copies of each of the kinds of files below
 
 
 def picture(mode='RGB', size=(48, 40)):
@@ -98,11 +97,11 @@ def check_read(source: Path, out: Path, written: list, told: str) -> None:
     read_image(out / source.name)
 
 
+@pytest.mark.parametrize('copies', [40, campaign(350)])
 @pytest.mark.parametrize('name', kinds())
-def test_damaged_pictures(tmp_path, name, capfd):
+def test_damaged_pictures(tmp_path, name, copies, capfd):
     content, random = kinds()[name], np.random.default_rng([7, *name.encode()])
     source, out, read = tmp_path / name, tmp_path / 'out', 0
-    copies = EACH if source.suffix in ('.jpg', '.png', '.webp') else EACH // 4
     with warnings.catch_warnings():
         warnings.simplefilter('error')
         for _ in range(copies):

@@ -3,74 +3,49 @@ scenes, against Python's."""
 import json
 import shutil
 import subprocess
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from skimage import data
-
-from deblur_vae.camera import FAMILIES, add_noise, convolve, inner, jpeg, spread
-from deblur_vae.classical import (
-    DENSE, Blur, Candidate, Scene, Spectrum, estimate_blur, evidence, noises, padded,
-    scene_of, scored)
-from deblur_vae.data import to_8bit
-from deblur_vae.portraits import draw_portrait
-from deblur_vae.restore import beside
+from likeness import PICTURES, alike, as_sure, blur_in, picture
+from scipy.fft import next_fast_len
+from scipy.linalg import toeplitz
 from site_parts import search_tables
 
+import deblur_vae.enhance
+from deblur_vae.camera import FAMILIES, spread
+from deblur_vae.classical import (
+    DENSE, Blur, Candidate, Scene, Spectrum, evidence, noises, padded, scene_of, scored)
+from deblur_vae.enhance import enhance
+from deblur_vae.evaluate import to_levels
+from deblur_vae.restore import beside
+
 HERE = Path(__file__).parent / 'javascript'
-CUT = 18 # pixels of a scene, beyond the border of its picture
 
 
-def tensor(pixels):
-    return torch.from_numpy(np.array(pixels)[..., :3]).permute(2, 0, 1) / 255
+def write_pixels(folder: Path) -> list[dict]:
+    "Every picture, one after the other, into `pixels.bin`; returns where each lies."
+    places, at = [], 0
+    with open(folder / 'pixels.bin', 'wb') as file:
+        for name in PICTURES:
+            pixels = to_levels(picture(name))
+            places.append(dict(at=at, height=pixels.shape[0], width=pixels.shape[1]))
+            at += file.write(pixels.tobytes())
+    return places
 
 
-def part(photo, top, left, height, width):
-    "So much of a photo, and the light around it."
-    pixels = getattr(data, photo)()
-    if pixels.ndim == 2: pixels = np.repeat(pixels[..., None], 3, 2)
-    return tensor(pixels[top:top + height + 2 * CUT, left:left + width + 2 * CUT])
+def run_node(script: str, folder: Path) -> dict:
+    "What the script says of the job in `folder`."
+    if not (node := shutil.which('node')): pytest.skip('node is not installed')
+    command = [node, HERE / script, folder]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert not done.returncode, done.stderr
+    return json.loads(done.stdout)
 
 
-def portrait(number): return tensor(draw_portrait(number)[0])
+# Searching
 
-
-def blurred(scene, family, *parameters, noise=0.0, quality=None):
-    "What a camera keeps of a scene."
-    y = convolve(scene, FAMILIES[family](*parameters))
-    if noise: y = add_noise(y, noise, 0.0, np.random.default_rng(0))
-    y = to_8bit(inner(y, CUT)).contiguous()
-    return jpeg(y, quality) if quality else y
-
-
-PICTURES = {
-    'Gaussian': lambda: blurred(portrait(0), 'gaussian', 2.0),
-    'few taps': lambda: blurred(portrait(1), 'gaussian', 2.5, 9),
-    'disc': lambda: blurred(portrait(2), 'disc', 3.1),
-    'shake': lambda: blurred(portrait(3), 'motion', 9.0, 33.0),
-    'two widths': lambda: blurred(portrait(4), 'turned', 3.2, 1.3, 70.0),
-    'noise': lambda: blurred(portrait(6), 'disc', 2.6, noise=0.01),
-    'sharp': lambda: blurred(portrait(7), 'none'),
-    'coffee': lambda: blurred(
-        part('coffee', 60, 150, 184, 224), 'gaussian', 1.6, noise=0.004),
-    'JPEG': lambda: blurred(
-        part('chelsea', 20, 100, 214, 200), 'motion', 7.0, 120.0, quality=90),
-    'grey': lambda: blurred(
-        part('camera', 100, 150, 194, 201), 'turned', 2.2, 1.0, 20.0),
-    'rocket': lambda: blurred(part('rocket', 50, 200, 200, 220), 'gaussian', 3.3),
-    'long': lambda: blurred(
-        part('astronaut', 0, 0, 164, 476), 'disc', 2.0, noise=0.003),
-    'pieces': lambda: blurred(
-        part('astronaut', 0, 0, 476, 476), 'motion', 6.0, 80.0
-    ).repeat(1, 3, 1)[:, :1100],
-    'tiny': lambda: blurred(part('astronaut', 60, 180, 16, 17), 'gaussian', 1.2),
-    'flat': lambda: torch.full((3, 40, 41), 128 / 255),
-}
-picture = cache(lambda name: PICTURES[name]())
-blur_in = cache(lambda name: estimate_blur(picture(name)))
 KERNELS = [
     ('none', ()), ('gaussian', (1.7,)), ('gaussian', (2.5, 9)),
     ('turned', (3.0, 1.2, 30.0)), ('disc', (3.3,)), ('disc', (0.6,)),
@@ -89,43 +64,28 @@ BLURS = [
     Blur('motion', (8.25, -0.3), SQUEEZED, 20.0)]
 
 
-def bytes_of(picture):
-    "As a file has it, uint8 [H,W,3]."
-    return (picture * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
-
-
 def plain_spectrum(s):
     return dict(kind=s.kind, theta=s.theta.tolist(), quality=s.quality, noise=s.noise)
 
 
-def write_job(folder: Path):
+def write_search_job(folder: Path):
     "All that node needs, as the page will have it."
     tables, gains = search_tables()
     (folder / 'estimate.json').write_text(json.dumps(tables))
     (folder / 'grid.bin').write_bytes(gains)
-    places, at = [], 0
-    with open(folder / 'pixels.bin', 'wb') as file:
-        for name in PICTURES:
-            pixels = bytes_of(picture(name))
-            places.append(dict(at=at, height=pixels.shape[0], width=pixels.shape[1]))
-            at += file.write(pixels.tobytes())
     scenes = [dict(scene=dict(spectrum=plain_spectrum(s.spectrum), levels=s.levels),
                    height=h, width=w) for s, (h, w) in zip(SCENES, FRAMES)]
     blurs = [dict(family=b.family, parameters=b.parameters, likelier=b.likelier,
                   spectrum=plain_spectrum(b.spectrum)) for b in BLURS]
-    job = dict(pictures=places, kernels=KERNELS, scenes=scenes, blurs=blurs)
+    job = dict(pictures=write_pixels(folder), kernels=KERNELS, scenes=scenes, blurs=blurs)
     (folder / 'job.json').write_text(json.dumps(job))
 
 
 @pytest.fixture(scope='module')
 def found(tmp_path_factory):
     "What the modules find, with the pictures by name."
-    if not (node := shutil.which('node')): pytest.skip('node is not installed')
-    write_job(folder := tmp_path_factory.mktemp('javascript'))
-    run = subprocess.run([node, HERE / 'estimate.mjs', folder], capture_output=True,
-                         text=True, timeout=120)
-    assert not run.returncode, run.stderr
-    answers = json.loads(run.stdout)
+    write_search_job(folder := tmp_path_factory.mktemp('search'))
+    answers = run_node('estimate.mjs', folder)
     return answers | dict(pictures=dict(zip(PICTURES, answers['pictures'])))
 
 
@@ -209,3 +169,97 @@ def test_expects_the_same_powers(found):
 
 def test_says_the_same(found):
     assert found['said'] == list(map(str, BLURS))
+
+
+# Sharpening
+
+SIZES = [(1, 1), (2, 3), (16, 5), (33, 21), (7, 22), (37, 41), (12, 74), (53, 9),
+         (1, 20), (30, 34)]
+MATRICES = [
+    np.zeros((5, 5)), np.eye(4), np.ones((1, 1)), toeplitz(0.9**np.arange(40)),
+    toeplitz(np.exp(-np.arange(50.)**2 / 20)),
+    np.add.outer(np.arange(7.), np.arange(7.))]
+PRODUCTS = [(1, 1, 1), (3, 5, 2), (4, 4, 4), (7, 9, 13), (33, 100, 41), (5, 0, 3),
+            (300, 310, 320)]
+
+
+def write_sharpen_job(folder: Path, planes: list, factors: list) -> None:
+    "All that node needs."
+    (folder / 'job.json').write_text(json.dumps(dict(
+        pictures=write_pixels(folder), lengths=list(range(1, 800)),
+        planes=[dict(plane=x.flatten().tolist(), height=x.shape[0], width=x.shape[1])
+                for x in planes],
+        products=[dict(a=a.flatten().tolist(), b=b.flatten().tolist(),
+                       sides=[*a.shape, b.shape[1]]) for a, b in factors],
+        matrices=[dict(matrix=x.flatten().tolist(), n=len(x)) for x in MATRICES])))
+
+
+@pytest.fixture(scope='module')
+def computed(site_is_assembled, tmp_path_factory):
+    "What node makes of pictures, planes and matrices; by name, pictures and doubts."
+    folder, random = tmp_path_factory.mktemp('sharpen'), np.random.default_rng(0)
+    pixels = {name: to_levels(picture(name)) for name in PICTURES}
+    planes = [random.normal(size=size) for size in SIZES]
+    factors = [(random.normal(size=(n, k)), random.normal(size=(k, m)))
+               for n, k, m in PRODUCTS]
+    write_sharpen_job(folder, planes, factors)
+    answers = run_node('sharpen.mjs', folder)
+    bands = np.fromfile(folder / 'sharper.bin', np.uint8)
+    flat = np.fromfile(folder / 'doubt.bin', np.float32)
+    sharper, doubts, at = {}, {}, 0
+    for name, x in pixels.items():
+        sharper[name] = bands[at:at + x.size].reshape(x.shape)
+        doubts[name] = flat[at // 3:(at + x.size) // 3].reshape(x.shape[:2])
+        at += x.size
+    return answers | dict(planes=planes, factors=factors, pixels=pixels,
+                          sharper=sharper, doubts=doubts)
+
+
+def test_transforms_are_those_of_numpy(computed):
+    for plane, found in zip(computed['planes'], computed['transforms']):
+        waves = np.array(found['re']) + 1j * np.array(found['im'])
+        expected = np.fft.rfft2(plane)
+        assert np.allclose(waves.reshape(expected.shape), expected, atol=1e-10)
+        assert np.allclose(np.reshape(found['back'], plane.shape), plane, atol=1e-12)
+    assert computed['fast'] == [next_fast_len(n) for n in range(1, 800)]
+
+
+def test_products(computed):
+    for (a, b), found in zip(computed['factors'], computed['products']):
+        assert np.allclose(np.reshape(found, (len(a), b.shape[1])), a @ b, atol=1e-10)
+
+
+def test_eigenvectors(computed):
+    for matrix, found in zip(MATRICES, computed['eigen']):
+        values = np.array(found['values'])
+        rows = np.reshape(found['vectors'], matrix.shape)
+        assert np.allclose(rows @ rows.T, np.eye(len(rows)), atol=1e-12)
+        assert np.allclose(rows.T * values @ rows, matrix, atol=1e-10)
+
+
+@pytest.mark.parametrize('name', PICTURES)
+def test_pictures_are_sharpened_as_in_python(computed, name):
+    parts = 'pixels', 'sharper', 'doubts'
+    before, after, doubt = (computed[part][name] for part in parts)
+    expected, unsure = enhance(before.copy(), doubt=True)
+    assert alike(after, expected)
+    if computed['reasons'][list(PICTURES).index(name)]:
+        assert (after == before).all() and not doubt.any()
+    else: assert as_sure(doubt, unsure) and doubt.max() <= 1
+
+
+def python_blur(b):
+    "A blur that node found, as Python has it."
+    s, others = b['spectrum'], map(python_blur, b.get('others', []))
+    spectrum = Spectrum(s['kind'], torch.tensor(s['theta']), s['quality'])
+    return Blur(b['family'], tuple(b['parameters']), spectrum, b.get('likelier', 0.0),
+                share=b['share'], others=tuple(others))
+
+
+@pytest.mark.parametrize('name', ['Gaussian', 'shake', 'noise', 'JPEG'])
+def test_doubt_of_a_blur_is_that_of_python(computed, monkeypatch, name):
+    "For each kind of picture that has a factor of its own."
+    blur = python_blur(computed['blurs'][list(PICTURES).index(name)])
+    monkeypatch.setattr(deblur_vae.enhance, 'estimate_blur', lambda x: blur)
+    _, unsure = enhance(computed['pixels'][name].copy(), doubt=True)
+    np.testing.assert_allclose(computed['doubts'][name], unsure, rtol=0.02)

@@ -1,47 +1,33 @@
 """The Enhance page in a real browser: what it computes, how it is used, what it says
 when something is wrong."""
-import json
 import re
-import shutil
 import struct
-import subprocess
 import zlib
 from functools import partial
 from http.server import ThreadingHTTPServer
 
 import numpy as np
 import pytest
+import site_parts
 import torch
+from browser import file_of, launched, picture_of, serving, visiting
+from likeness import alike, as_sure
 from matplotlib import colormaps
 from PIL import Image
-from scipy.fft import next_fast_len
-from scipy.linalg import toeplitz
 from scipy.spatial import KDTree
 
-import deblur_vae.enhance
-import site_parts
-from browser import file_of, launched, picture_of, serving, visiting
 from deblur_vae.camera import FAMILIES, convolve
-from deblur_vae.classical import Blur, Spectrum
 from deblur_vae.data import gaussian_blur, to_8bit
 from deblur_vae.enhance import blur_of, enhance
+from deblur_vae.evaluate import to_levels
 from deblur_vae.files import HEAT
 from deblur_vae.portraits import draw_portrait
-from test_javascript import HERE, PICTURES, bytes_of, picture
-
-for package in ('playwright', 'onnx', 'onnxscript', 'onnxruntime'):
-    reason = f"{package} is not installed: pip install -e '.[dev]'"
-    pytest.importorskip(package, reason=reason)
 
 SLOW = 120_000  # ms
-LEVELS = 2 # of 255, by which the page may differ from Python
 
 
 @pytest.fixture(scope='module')
-def address():
-    for tool in ('node', 'npm'):
-        if not shutil.which(tool): pytest.skip(f'{tool} is not installed')
-    site_parts.assemble()
+def address(site_is_assembled):
     with serving(site_parts.server(0)) as address: yield address
 
 
@@ -77,7 +63,7 @@ def crowd():
     drawn = [np.asarray(draw_portrait(n)[0]) for n in range(25)]
     sharp = np.concatenate([np.concatenate(drawn[i:i + 5], 1) for i in range(0, 25, 5)])
     x = torch.from_numpy(sharp).permute(2, 0, 1) / 255
-    return Image.fromarray(bytes_of(to_8bit(convolve(x, FAMILIES['disc'](2.5)))))
+    return Image.fromarray(to_levels(to_8bit(convolve(x, FAMILIES['disc'](2.5)))))
 
 
 def part(page, name): return page.locator(f'[data-part={name}]')
@@ -107,23 +93,10 @@ def said(page, name='error'):
 def blurred(image, k=11, sigma=2.0):
     x = torch.from_numpy(np.array(image.convert('RGB'))).permute(2, 0, 1)[None] / 255
     y = gaussian_blur(x, torch.tensor([k]), torch.tensor([sigma]))
-    return bytes_of(to_8bit(y)[0])
+    return to_levels(to_8bit(y)[0])
 
 
 def apart(a, b): return int(np.abs(a.astype(int) - b).max())
-
-
-def alike(a, b):
-    """Equal nearly everywhere; a last step of the search, taken otherwise, may show at
-    edges."""
-    gap = np.abs(a.astype(int) - b)
-    return (gap <= LEVELS).mean() > 0.98 and gap.mean() < 0.5
-
-
-def as_sure(doubt, expected, rounding=0.5 / 255):
-    "As unsure nearly everywhere; a last step of the search may matter, as in `alike`."
-    gap = np.abs(doubt - expected)
-    return (gap <= np.maximum(0.15 * expected, rounding)).mean() > 0.98
 
 
 def shows_doubt(page, expected):
@@ -142,105 +115,6 @@ def downloaded(page):
     with page.expect_download() as waiting: part(page, 'save').click()
     download = waiting.value
     return download.suggested_filename, np.asarray(Image.open(download.path()))
-
-
-SIZES = [(1, 1), (2, 3), (16, 5), (33, 21), (7, 22), (37, 41), (12, 74), (53, 9),
-         (1, 20), (30, 34)]
-MATRICES = [
-    np.zeros((5, 5)), np.eye(4), np.ones((1, 1)), toeplitz(0.9**np.arange(40)),
-    toeplitz(np.exp(-np.arange(50.)**2 / 20)),
-    np.add.outer(np.arange(7.), np.arange(7.))]
-PRODUCTS = [(1, 1, 1), (3, 5, 2), (4, 4, 4), (7, 9, 13), (33, 100, 41), (5, 0, 3),
-            (300, 310, 320)]
-
-
-def write_job(folder, pixels, planes, factors):
-    "All that node needs; returns where in `pixels.bin` each picture but the last ends."
-    ends = np.cumsum([x.size for x in pixels.values()]).tolist()
-    (folder / 'pixels.bin').write_bytes(b''.join(x.tobytes() for x in pixels.values()))
-    (folder / 'job.json').write_text(json.dumps(dict(
-        pictures=[dict(at=end - x.size, height=x.shape[0], width=x.shape[1])
-                  for x, end in zip(pixels.values(), ends)],
-        lengths=list(range(1, 800)),
-        planes=[dict(plane=x.flatten().tolist(), height=x.shape[0], width=x.shape[1])
-                for x in planes],
-        products=[dict(a=a.flatten().tolist(), b=b.flatten().tolist(),
-                       sides=[*a.shape, b.shape[1]]) for a, b in factors],
-        matrices=[dict(matrix=x.flatten().tolist(), n=len(x)) for x in MATRICES])))
-    return ends[:-1]
-
-
-@pytest.fixture(scope='module')
-def computed(address, tmp_path_factory):
-    "What node makes of pictures, planes and matrices; by name, pictures and doubts."
-    folder, random = tmp_path_factory.mktemp('sharpen'), np.random.default_rng(0)
-    pixels = {name: bytes_of(picture(name)) for name in PICTURES}
-    planes = [random.normal(size=size) for size in SIZES]
-    factors = [(random.normal(size=(n, k)), random.normal(size=(k, m)))
-               for n, k, m in PRODUCTS]
-    ends = write_job(folder, pixels, planes, factors)
-    command = ['node', HERE / 'sharpen.mjs', folder]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert not run.returncode, run.stderr
-    sharper = np.split(np.fromfile(folder / 'sharper.bin', np.uint8), ends)
-    doubts = np.split(np.fromfile(folder / 'doubt.bin', np.float32),
-                      [end // 3 for end in ends])
-    return json.loads(run.stdout) | dict(
-        planes=planes, factors=factors, pixels=pixels,
-        sharper={name: part.reshape(x.shape)
-                 for (name, x), part in zip(pixels.items(), sharper, strict=True)},
-        doubts={name: part.reshape(x.shape[:2])
-                for (name, x), part in zip(pixels.items(), doubts, strict=True)})
-
-
-def test_transforms_are_those_of_numpy(computed):
-    for plane, found in zip(computed['planes'], computed['transforms']):
-        waves = np.array(found['re']) + 1j * np.array(found['im'])
-        expected = np.fft.rfft2(plane)
-        assert np.allclose(waves.reshape(expected.shape), expected, atol=1e-10)
-        assert np.allclose(np.reshape(found['back'], plane.shape), plane, atol=1e-12)
-    assert computed['fast'] == [next_fast_len(n) for n in range(1, 800)]
-
-
-def test_products(computed):
-    for (a, b), found in zip(computed['factors'], computed['products']):
-        assert np.allclose(np.reshape(found, (len(a), b.shape[1])), a @ b, atol=1e-10)
-
-
-def test_eigenvectors(computed):
-    for matrix, found in zip(MATRICES, computed['eigen']):
-        values = np.array(found['values'])
-        rows = np.reshape(found['vectors'], matrix.shape)
-        assert np.allclose(rows @ rows.T, np.eye(len(rows)), atol=1e-12)
-        assert np.allclose(rows.T * values @ rows, matrix, atol=1e-10)
-
-
-@pytest.mark.parametrize('name', PICTURES)
-def test_pictures_are_sharpened_as_in_python(computed, name):
-    parts = 'pixels', 'sharper', 'doubts'
-    before, after, doubt = (computed[part][name] for part in parts)
-    expected, unsure = enhance(before.copy(), doubt=True)
-    assert alike(after, expected)
-    if computed['reasons'][list(PICTURES).index(name)]:
-        assert (after == before).all() and not doubt.any()
-    else: assert as_sure(doubt, unsure) and doubt.max() <= 1
-
-
-def python_blur(b):
-    "A blur that node found, as Python has it."
-    s, others = b['spectrum'], map(python_blur, b.get('others', []))
-    spectrum = Spectrum(s['kind'], torch.tensor(s['theta']), s['quality'])
-    return Blur(b['family'], tuple(b['parameters']), spectrum, b.get('likelier', 0.0),
-                share=b['share'], others=tuple(others))
-
-
-@pytest.mark.parametrize('name', ['Gaussian', 'shake', 'noise', 'JPEG'])
-def test_doubt_of_a_blur_is_that_of_python(computed, monkeypatch, name):
-    "For each kind of picture that has a factor of its own."
-    blur = python_blur(computed['blurs'][list(PICTURES).index(name)])
-    monkeypatch.setattr(deblur_vae.enhance, 'estimate_blur', lambda x: blur)
-    _, unsure = enhance(computed['pixels'][name].copy(), doubt=True)
-    np.testing.assert_allclose(computed['doubts'][name], unsure, rtol=0.02)
 
 
 def psnr(picture, sharp):
