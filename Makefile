@@ -35,7 +35,7 @@ demo: .venv/run
 test: style
 	$(BIN)/python tools/check_notebooks.py
 	OMP_NUM_THREADS=1 $(BIN)/nbdev_test --n_workers 2
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 campaigns: .venv/dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -v -m campaign

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT
+from conftest import ROOT, campaign
 from hypothesis import given, settings, strategies as st
 from PIL import Image
 from safetensors.torch import load_file
@@ -38,9 +38,14 @@ def decibels(x: Tensor, sharp: Tensor) -> float:
 def portrait() -> Tensor: return to_tensor(draw_portrait(4)[0])
 
 
-@settings(max_examples=12, deadline=None)
-@given(st.tuples(st.integers(1, 61), st.integers(1, 200)), st.integers(0, 99))
-def test_any_picture_of_any_size_comes_back(size, seed):
+@pytest.mark.parametrize('examples', [4, campaign(60)])
+def test_any_picture_of_any_size_comes_back(examples):
+    sizes = st.tuples(st.integers(1, 61), st.integers(1, 200))
+    check = given(sizes, st.integers(0, 99))(check_comes_back)
+    settings(max_examples=examples, deadline=None)(check)()
+
+
+def check_comes_back(size, seed):
     x = torch.rand(3, *size, generator=torch.Generator().manual_seed(seed))
     grey, black, ink = torch.full_like(x, 0.5), torch.zeros_like(x), (x > 0.5).float()
     for picture in (x, grey, black, ink, x[:1].expand(3, -1, -1)):

@@ -35,12 +35,12 @@ def test_demo_leaves_everything(deblur_vae, tmp_path, monkeypatch):
     assert (tmp_path / 'shown' / 'metrics.md').read_text().strip() in done.stdout
 
 
-def test_demo_keeps_to_its_time(deblur_vae, tmp_path, monkeypatch):
-    monkeypatch.setenv('DEBLUR_VAE_CACHE', str(tmp_path / 'cache'))
-    done = deblur_vae('demo', '--portraits', 24, '--epochs', 50, '--minutes', 0,
-                      '--out', 'shown')
-    assert done.returncode == 0
-    assert len((tmp_path / 'shown' / 'history.jsonl').read_text().splitlines()) == 1
+def test_demo_keeps_to_its_time(launch, tmp_path):
+    out, cache = tmp_path / 'shown', str(tmp_path / 'cache')
+    demo = launch('demo', '--portraits', 10, '--epochs', 50, '--minutes', 0,
+                  '--out', out, DEBLUR_VAE_CACHE=cache)
+    assert demo.wait() == 0, demo.said()
+    assert len((out / 'history.jsonl').read_text().splitlines()) == 1
 
 
 def test_interrupted_run_is_whole(drawn, tmp_path):
@@ -60,26 +60,31 @@ def test_interrupted_run_is_whole(drawn, tmp_path):
     assert not list((tmp_path / 'run').glob('.*'))
 
 
-BRIEF = '--samples', 40, '--epochs', 1, '--residual', '--width', 8
+@pytest.fixture
+def train(launch, tmp_path):
+    "Trains for an epoch and returns what the command said."
+    def check(data, *options) -> str:
+        run = launch('train', '--data', data, '--samples', 40, '--epochs', 1,
+                     '--residual', '--width', 8, '--out', tmp_path / 'run', *options)
+        assert run.wait(300) == 0 and '| all |' in run.said(), run.said()
+        return run.said()
+    return check
 
 
 @pytest.mark.parametrize('held', [20, campaign(797)])
-def test_training_on_real_faces(real_faces, deblur_vae, tmp_path, held):
+def test_training_on_real_faces(real_faces, train, tmp_path, held):
     "Validated on other people."
     val = tmp_path / 'val'
     val.mkdir()
     for path in sorted((real_faces / 'faces' / 'val').iterdir())[:held]:
         shutil.copy(path, val)
-    data = real_faces / 'faces' / 'train'
-    done = deblur_vae('train', '--data', data, '--val-data', val, *BRIEF)
-    assert done.returncode == 0 and '| all |' in done.stdout, done.stderr
-    assert f', {held} to validate' in done.stdout + done.stderr
+    said = train(real_faces / 'faces' / 'train', '--val-data', val)
+    assert f', {held} to validate' in said
 
 
-def test_training_on_some_of_celeba(real_faces, deblur_vae):
+def test_training_on_some_of_celeba(real_faces, train):
     some = '--resize', '--filter', 'Male=1', '--filter', 'Goatee=-1'
-    done = deblur_vae('train', '--data', real_faces / 'celeba_half', *some, *BRIEF)
-    assert done.returncode == 0 and '| all |' in done.stdout, done.stderr
+    train(real_faces / 'celeba_half', *some)
 
 
 # Wrong things

@@ -11,6 +11,7 @@ import pytest
 import site_parts
 import torch
 from browser import file_of, launched, picture_of, serving, visiting
+from conftest import campaign
 from likeness import alike, as_sure
 from matplotlib import colormaps
 from PIL import Image
@@ -57,13 +58,19 @@ def portrait():
     return draw_portrait(3)[0]
 
 
-@pytest.fixture(scope='module')
-def crowd():
-    "25 portraits out of focus, 890 by 1090 pixels."
-    drawn = [np.asarray(draw_portrait(n)[0]) for n in range(25)]
-    sharp = np.concatenate([np.concatenate(drawn[i:i + 5], 1) for i in range(0, 25, 5)])
+def crowd_of(rows, columns):
+    "Portraits out of focus, each 178 by 218 pixels."
+    drawn = [np.asarray(draw_portrait(n)[0]) for n in range(rows * columns)]
+    sharp = np.concatenate([np.concatenate(drawn[i:i + columns], 1)
+                            for i in range(0, len(drawn), columns)])
     x = torch.from_numpy(sharp).permute(2, 0, 1) / 255
     return Image.fromarray(to_levels(to_8bit(convolve(x, FAMILIES['disc'](2.5)))))
+
+
+@pytest.fixture(scope='module')
+def crowd():
+    "534 by 872 pixels: two tiles."
+    return crowd_of(4, 3)
 
 
 def part(page, name): return page.locator(f'[data-part={name}]')
@@ -171,7 +178,9 @@ def test_blur_is_that_of_python(warm, portrait, k, sigma):
     assert apart(picture_of(warm, 'before')[..., :3], blurred(portrait, k, sigma)) <= 1
 
 
-def test_large_picture_is_as_python_has_it(warm, crowd):
+@pytest.mark.parametrize('rows, columns', [(4, 3), campaign(5, 5)])
+def test_large_picture_is_as_python_has_it(warm, rows, columns):
+    crowd = crowd_of(rows, columns)
     choose(warm, file_of(crowd, 'crowd.png'))
     run(warm)
     expected, unsure = enhance(np.array(crowd), doubt=True)
