@@ -1,5 +1,5 @@
-"""What several files of tests use. `test_X.py` tests the room X, `test_X_….py` a part of
-it; the other names say which whole they test."""
+"""What several files of tests use. `test_X.py` tests the room X, `test_X_….py` a part
+of it; the other names say which whole they test."""
 import os
 import shutil
 import signal

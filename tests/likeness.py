@@ -1,5 +1,5 @@
-"""What the page and Python are compared on, and what is alike: a last step of the search
-for a blur may be taken otherwise, because Python counts in 32 bits."""
+"""What the page and Python are compared on, and what is alike: a last step of the
+search for a blur may be taken otherwise, because Python counts in 32 bits."""
 from functools import cache
 
 import numpy as np

@@ -1,5 +1,5 @@
-"""The command line: whole commands in processes of their own, and wrong things people do,
-which end in one line that says what, where and what to do, and in exit code 2."""
+"""The command line: whole commands in processes of their own, and wrong things people
+do, which end in one line that says what, where and what to do, and in exit code 2."""
 import json
 import shutil
 import signal

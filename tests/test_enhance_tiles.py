@@ -1,5 +1,5 @@
-"""What `enhance` does with pixels and tiles: any kind and size of picture, tiled equal to
-whole, bounded memory, no trace in global state."""
+"""What `enhance` does with pixels and tiles: any kind and size of picture, tiled equal
+to whole, bounded memory, no trace in global state."""
 import tracemalloc
 
 import numpy as np

@@ -126,8 +126,9 @@ def test_same_pictures_for_all_methods_and_seeds_differ():
     pictures = noise((60, 70))
     run(dict(a=keep('a'), b=keep('b')), pictures)
     assert len(seen['a']) == len(CONDITIONS)
-    for (x, k), (y, l) in zip(seen['a'], seen['b']):
-        assert np.array_equal(x, y) and np.array_equal(k, l) and abs(k.sum() - 1) < 1e-9
+    for (x, k), (y, kernel) in zip(seen['a'], seen['b']):
+        assert np.array_equal(x, y) and np.array_equal(k, kernel)
+        assert abs(k.sum() - 1) < 1e-9
         assert x.dtype == np.uint8 and x.shape == (28, 38, 3)
     first, again, other = (run({}, pictures, seed=seed).of('psnr', BLURRED)[:-1]
                            for seed in (0, 0, 1))

@@ -8,12 +8,6 @@ from conftest import ROOT
 from test_docstrings import MODULES
 
 SCREEN = 40 # lines of a function at most
-# What breaks a rule so far; the aim is that both are empty.
-SHARED_NAMES = {
-    'CLEAR', 'VERSION', 'decode', 'describe', 'fingerprint', 'fit', 'share', 'shrink',
-    'touched'}
-LONG_FUNCTIONS = {'deblur_vae/evaluate.py: evaluate'}
-FOLDERS = 'deblur_vae', 'tools', 'benchmarks', 'tests'
 
 
 def test_no_public_name_stands_in_two_modules():
@@ -22,17 +16,17 @@ def test_no_public_name_stands_in_two_modules():
         module = importlib.import_module(f'deblur_vae.{name}')
         for public in module.__all__: homes[public].append(name)
     shared = {public: names for public, names in homes.items() if len(names) > 1}
-    assert set(shared) == SHARED_NAMES, shared
+    assert not shared
 
 
-@pytest.mark.parametrize('folder', FOLDERS)
+@pytest.mark.parametrize('folder', ['deblur_vae', 'tools', 'benchmarks', 'tests'])
 def test_functions_fit_on_a_screen(folder):
     "Decorators are not counted; of a class, each method is one."
-    long = set()
+    long = []
     for path in sorted((ROOT / folder).rglob('*.py')):
         if 'node_modules' in path.parts: continue
         for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
             if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)): continue
             if node.end_lineno - node.lineno < SCREEN: continue
-            long.add(f'{path.relative_to(ROOT)}: {node.name}')
-    assert long == {name for name in LONG_FUNCTIONS if name.startswith(f'{folder}/')}
+            long.append(f'{path.relative_to(ROOT)}:{node.lineno} {node.name}')
+    assert not long

@@ -77,7 +77,8 @@ def write_search_job(folder: Path):
                    height=h, width=w) for s, (h, w) in zip(SCENES, FRAMES)]
     blurs = [dict(family=b.family, parameters=b.parameters, likelier=b.likelier,
                   spectrum=plain_spectrum(b.spectrum)) for b in BLURS]
-    job = dict(pictures=write_pixels(folder), kernels=KERNELS, scenes=scenes, blurs=blurs)
+    job = dict(pictures=write_pixels(folder), kernels=KERNELS, scenes=scenes,
+               blurs=blurs)
     (folder / 'job.json').write_text(json.dumps(job))
 
 

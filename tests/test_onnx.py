@@ -14,7 +14,8 @@ import torch
 import deblur_vae.onnx
 from deblur_vae import __version__
 from deblur_vae.model import VAE_UNet
-from deblur_vae.onnx import CLOSE, check_onnx, export_onnx, halve_weights, trial, weights_sha256
+from deblur_vae.onnx import (
+    CLOSE, check_onnx, export_onnx, halve_weights, trial, weights_sha256)
 from deblur_vae.restore import SEEN, RestoreNet
 
 for package in ('onnx', 'onnxscript', 'onnxruntime'):

@@ -20,7 +20,8 @@ def test_training_goes_on_where_it_stopped(tmp_path, monkeypatch):
 
     def trained(name, most=4):
         torch.manual_seed(0)
-        training = train_answers.Training(tmp_path / name, LaplaceNet(8, 8, 8), 4, 10**6)
+        net = LaplaceNet(8, 8, 8)
+        training = train_answers.Training(tmp_path / name, net, 4, 10**6)
         calls = []
 
         def loss_of(*args):

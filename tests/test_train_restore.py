@@ -20,16 +20,14 @@ def store(tmp_path_factory):
         Image.fromarray(astronaut()[20 * i:20 * i + 218, 130:308]).save(
             root / 'faces' / f'{i}.png')
     Image.fromarray(astronaut()).save(root / 'photos' / 'a.png')
-    faces, photos = ([path for path in sorted((root / name).iterdir())]
-                     for name in ('faces', 'photos'))
+    faces, photos = (sorted((root / name).iterdir()) for name in ('faces', 'photos'))
     train_restore.write_shard(root / 'store' / '0000.npz', range(6), faces, photos,
                               train_restore.sample)
     return root
 
 
 def test_a_sample_is_the_same_again(store):
-    faces, photos = ([path for path in sorted((store / name).iterdir())]
-                     for name in ('faces', 'photos'))
+    faces, photos = (sorted((store / name).iterdir()) for name in ('faces', 'photos'))
     with np.load(store / 'store' / '0000.npz') as shard:
         again = [train_restore.sample(seed, faces, photos) for seed in range(3)]
         for i, (levels, info) in enumerate(filter(None, again)):
