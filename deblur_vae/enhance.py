@@ -5,10 +5,12 @@
 # %% auto #0
 __all__ = ['LIMITS', 'WINDOW', 'MILDEST', 'WIDEST', 'REACH', 'KEEP', 'EDGE', 'INSIDE', 'LEVELS', 'HONEST', 'EVEN', 'UNEVEN',
            'AGREES', 'DIFFERS', 'CLEAR', 'BLOCKY', 'SOFT', 'METHODS', 'OVERLAP', 'NINETY', 'RIM', 'to_arrays', 'joined',
-           'to_image', 'as_pixels', 'pillow_pixels', 'map_pixels', 'tile_starts', 'mirrored', 'tile_weights',
-           'restore_tile', 'rounded', 'bands', 'tiled', 'mosaic', 'blur_of', 'curable', 'faded', 'Window',
-           'local_level', 'levels_of', 'expected_error', 'circumstances', 'factor_of', 'Sharpener', 'Trust', 'trust_in',
-           'touched', 'survey', 'blended', 'sharpen', 'enhance_pixels', 'around', 'mixed_with', 'enhance']
+           'to_image', 'as_pixels', 'tensor_pixels', 'check_array', 'array_pixels', 'pillow_pixels', 'map_pixels',
+           'tile_starts', 'mirrored', 'tile_weights', 'restore_tile', 'rounded', 'Tiling', 'tiling', 'bands',
+           'check_tiled', 'tiled', 'mosaic', 'blur_of', 'curable', 'fading_mirror', 'faded', 'Window', 'local_level',
+           'levels_of', 'expected_error', 'circumstances', 'factor_of', 'Sharpener', 'Trust', 'trust_in', 'soft_box',
+           'touched', 'mask_of', 'boxes_of', 'survey', 'blended', 'trusted', 'unchanged', 'sharpen', 'check_options',
+           'network_for', 'enhance_pixels', 'around', 'mixed_with', 'enhance']
 
 # %% ../nbs/13_enhance.ipynb #1293247f
 import math
@@ -25,7 +27,8 @@ from PIL import Image
 from torch import Tensor
 
 from .camera import spread
-from .classical import ENOUGH, Blur, Scene, estimate_blur, is_product, known_blur, parse_kernel, scene_of
+from .classical import (ENOUGH, Blur, Scene, estimate_blur, is_product,
+                                  known_blur, parse_kernel, scene_of)
 from .data import DataError, opponent
 from .model import load_model
 from .restore import (RestoreNet, Told, Views, beside, mended, pretrained,
@@ -43,7 +46,12 @@ def to_arrays(
 ) -> tuple[np.ndarray, np.ndarray | None]: # pixels [H,W,1|3]; opacity [H,W] or None
     """Pixels and opacity of a Pillow image, uint8 or uint16.
 
-    Raises `DataError` for floats and for numbers beyond 16 bits."""
+    Raises `DataError` for floats and for numbers beyond 16 bits.
+
+    >>> pixels, alpha = to_arrays(Image.new('RGBA', (4, 2), (255, 128, 0, 51)))
+    >>> pixels.shape, alpha.tolist()
+    ((2, 4, 3), [[51, 51, 51, 51], [51, 51, 51, 51]])
+    """
     if image.mode == 'F':
         raise DataError('it holds floating-point numbers: '
                         'convert it to 8 or 16 bits first')
@@ -52,23 +60,34 @@ def to_arrays(
         if grey.min() < 0 or grey.max() > 65535:
             raise DataError('its numbers go beyond 16 bits: '
                             'convert it to 16 bits first')
-        return (grey.astype(np.uint16)[..., None],
-                np.uint16(65535) * (grey != clear) if isinstance(clear, int) else None)
+        alpha = np.uint16(65535) * (grey != clear) if isinstance(clear, int) else None
+        return grey.astype(np.uint16)[..., None], alpha
     mode = 'L' if image.mode in ('1', 'L', 'LA', 'La') else 'RGB'
     if image.has_transparency_data: mode += 'A'
     bands = np.asarray(image if image.mode == mode else image.convert(mode))
     bands = bands.reshape(*bands.shape[:2], -1)
     return (bands[..., :-1], bands[..., -1]) if mode[-1] == 'A' else (bands, None)
 
+# %% ../nbs/13_enhance.ipynb #c436b13a
+def joined(
+    pixels: np.ndarray, # [H,W,C]
+    alpha: np.ndarray | None, # [H,W]
+) -> np.ndarray: # [H,W,C] or [H,W,C+1]
+    """Pixels with their opacity, if there is one, as the last channel.
 
-def joined(pixels: np.ndarray, alpha: np.ndarray | None) -> np.ndarray:
-    "Pixels with their opacity, if there is one, as the last channel."
-    return (pixels if alpha is None
-            else np.concatenate([pixels, alpha[..., None]], axis=2))
+    >>> joined(np.zeros((2, 4, 3)), np.ones((2, 4))).shape
+    (2, 4, 4)
+    """
+    if alpha is None: return pixels
+    return np.concatenate([pixels, alpha[..., None]], axis=2)
 
 
 def to_image(bands: np.ndarray) -> Image.Image:
-    "The Pillow image of an array [H,W,1…4]; of uint16, grey only."
+    """The Pillow image of an array [H,W,1…4]; of uint16, grey only.
+
+    >>> to_image(np.zeros((2, 4, 2), np.uint8)).mode
+    'LA'
+    """
     return Image.fromarray(
         np.ascontiguousarray(bands[..., 0] if bands.shape[2] == 1 else bands))
 
@@ -79,45 +98,88 @@ def as_pixels(
     """Pixels of a picture in memory, uint8, uint16 or float32, and the way back.
 
     Arrays and tensors are uint8, uint16 or floats in [0,1]. Raises `TypeError` or
-    `ValueError`, in one line, for anything else."""
+    `ValueError`, in one line, for anything else.
+
+    >>> pixels, back = as_pixels(torch.zeros(3, 20, 30, dtype=torch.float64))
+    >>> pixels.shape, pixels.dtype.name, back(pixels + 0.5).dtype
+    ((20, 30, 3), 'float32', torch.float64)
+    """
     if isinstance(image, Image.Image): return pillow_pixels(image)
-    if isinstance(image, Tensor):
-        if image.ndim != 3 or len(image) not in (1, 3):
-            raise ValueError(
-                f'a tensor {list(image.shape)} is no picture [3,H,W] or [1,H,W]')
-        array = image.detach().cpu().movedim(0, -1)
-        pixels, back = as_pixels(
-            (array.float() if image.is_floating_point() else array).numpy())
-        return pixels, lambda result: (torch.from_numpy(back(result)).movedim(-1, 0)
-                                       .contiguous().to(image.device, image.dtype))
-    if not isinstance(image, np.ndarray):
-        raise TypeError('a picture is a Pillow image, a numpy array or a tensor, '
-                        f'not {type(image).__name__}')
-    if image.dtype not in (np.uint8, np.uint16) and image.dtype.kind != 'f':
-        raise TypeError(f'{image.dtype}: a picture is uint8, uint16 or float in [0,1]')
-    if (image.ndim not in (2, 3) or image.shape[2:] not in ((), (1,), (3,), (4,))
-            or not image.size):
-        raise ValueError(f'an array {list(image.shape)} is no picture '
+    if isinstance(image, Tensor): return tensor_pixels(image)
+    if isinstance(image, np.ndarray): return array_pixels(image)
+    raise TypeError('a picture is a Pillow image, a numpy array or a tensor, '
+                    f'not {type(image).__name__}')
+
+
+def tensor_pixels(
+    image: Tensor, # [1|3,H,W]; uint8 or floats in [0,1]
+) -> tuple[np.ndarray, Callable[[np.ndarray], Tensor]]:
+    """As `as_pixels`; the way back keeps type and device.
+
+    >>> tensor_pixels(torch.zeros(1, 20, 30, dtype=torch.uint8))[0].shape
+    (20, 30, 1)
+    """
+    if image.ndim != 3 or len(image) not in (1, 3):
+        raise ValueError(f'a tensor {list(image.shape)} is no picture '
+                         '[3,H,W] or [1,H,W]')
+    array = image.detach().cpu().movedim(0, -1)
+    if image.is_floating_point(): array = array.float()
+    pixels, array_back = array_pixels(array.numpy())
+
+    def back(result: np.ndarray) -> Tensor:
+        planes = torch.from_numpy(array_back(result)).movedim(-1, 0)
+        return planes.contiguous().to(image.device, image.dtype)
+    return pixels, back
+
+# %% ../nbs/13_enhance.ipynb #b939e5b1
+def check_array(array: np.ndarray) -> None:
+    """Raises `TypeError` or `ValueError` for an array that is no picture.
+
+    >>> check_array(np.zeros((20, 30, 3), np.uint8))
+    """
+    kind, shape = array.dtype.kind, array.shape
+    if array.dtype not in (np.uint8, np.uint16) and kind != 'f':
+        raise TypeError(f'{array.dtype}: a picture is uint8, uint16 or float in [0,1]')
+    channels_fit = shape[2:] in ((), (1,), (3,), (4,))
+    if array.ndim not in (2, 3) or not channels_fit or not array.size:
+        raise ValueError(f'an array {list(shape)} is no picture '
                          '[H,W], [H,W,1], [H,W,3] or [H,W,4]')
-    if image.dtype.kind == 'f' and not (image.min() >= 0 and image.max() <= 1):
+    if kind == 'f' and not (array.min() >= 0 and array.max() <= 1):
         raise ValueError('the numbers of a float picture lie in [0,1], '
-                         f'not from {image.min():g} to {image.max():g}')
-    pixels = image.reshape(*image.shape[:2], -1)[..., :3].astype(
-        np.float32 if image.dtype.kind == 'f' else image.dtype)
+                         f'not from {array.min():g} to {array.max():g}')
+
+
+def array_pixels(
+    array: np.ndarray, # [H,W], [H,W,1|3|4]
+) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
+    """As `as_pixels`; the way back keeps type, shape and a fourth channel.
+
+    >>> pixels, back = array_pixels(np.full((20, 30, 4), 7, np.uint8))
+    >>> pixels.shape, back(pixels + 1)[0, 0].tolist()
+    ((20, 30, 3), [8, 8, 8, 7])
+    """
+    check_array(array)
+    colours = array.reshape(*array.shape[:2], -1)[..., :3]
+    dtype = np.float32 if array.dtype.kind == 'f' else array.dtype
 
     def back(result: np.ndarray) -> np.ndarray:
-        bands = image.copy(order='C')
-        bands.reshape(*image.shape[:2], -1)[..., :3] = result
+        bands = array.copy(order='C')
+        bands.reshape(*array.shape[:2], -1)[..., :3] = result
         return bands
-    return pixels, back
+    return colours.astype(dtype), back
 
 # %% ../nbs/13_enhance.ipynb #f74673ae
 def pillow_pixels(
-    image: Image.Image,
+    image: Image.Image, # of any mode but floats
 ) -> tuple[np.ndarray, Callable[[np.ndarray], Image.Image]]:
     """As `as_pixels`; the way back keeps size, mode, opacity and info.
 
-    Of 2 or up to 256 colours, it leads to grey or RGB."""
+    Of 2 or up to 256 colours, it leads to grey or RGB.
+
+    >>> pixels, back = pillow_pixels(Image.new('LA', (30, 20)))
+    >>> pixels.shape, back(pixels).mode
+    ((20, 30, 1), 'LA')
+    """
     if not all(image.size):
         raise ValueError(f'a picture of {image.width}×{image.height} has no pixels')
     pixels, alpha = to_arrays(image)
@@ -134,11 +196,17 @@ def pillow_pixels(
         return restored
     return pixels, back
 
+# %% ../nbs/13_enhance.ipynb #f74673bf
+def map_pixels(
+    restore: Callable[[np.ndarray], np.ndarray], # pixels [H,W,1|3] → the same shape
+    image: Any, # a picture as for `as_pixels`, or a batch of tensors, [B,1|3,H,W]
+) -> Any: # of that kind
+    """`restore` on the pixels of a picture of any kind, or of each in a batch.
 
-def map_pixels(restore: Callable[[np.ndarray], np.ndarray], image: Any) -> Any:
-    """`restore` on the pixels of a picture of any kind; the result is of that kind.
-
-    Of a batch of tensors, [B,1|3,H,W], on each."""
+    >>> negative = map_pixels(lambda pixels: 255 - pixels, Image.new('RGB', (3, 2)))
+    >>> negative.mode, negative.getpixel((0, 0))
+    ('RGB', (255, 255, 255))
+    """
     if isinstance(image, Tensor) and image.ndim == 4 and len(image):
         return torch.stack([map_pixels(restore, one) for one in image])
     pixels, back = as_pixels(image)
@@ -151,7 +219,11 @@ def tile_starts(
     overlap: int, # of two neighbours at least, a multiple of `multiple`
     multiple: int = 8, # every start is one
 ) -> list[int]: # one start if the axis fits into a tile
-    "Where tiles of one size start, spread evenly over an axis."
+    """Where tiles of one size start, spread evenly over an axis.
+
+    >>> tile_starts(1200, tile=512, overlap=64)
+    [0, 344, 688]
+    """
     if length <= tile: return [0]
     count = -(-(length - overlap) // (tile - overlap))
     return [i * (length - tile) // (count - 1) // multiple * multiple
@@ -161,9 +233,14 @@ def tile_starts(
 def mirrored(start: int, stop: int, length: int) -> np.ndarray:
     """Indices of `start … stop - 1` in an axis of `length`, reflected at its ends.
 
-    The end pixels are not repeated."""
+    The end pixels are not repeated.
+
+    >>> mirrored(0, 8, length=4).tolist()
+    [0, 1, 2, 3, 2, 1, 0, 1]
+    """
     if length == 1: return np.zeros(stop - start, int)
-    index = np.arange(start, stop) % (period := 2 * (length - 1))
+    period = 2 * (length - 1)
+    index = np.arange(start, stop) % period
     return np.minimum(index, period - index)
 
 # %% ../nbs/13_enhance.ipynb #e206512c
@@ -171,13 +248,19 @@ def tile_weights(
     starts: list[int], # of the tiles, from `tile_starts`
     tile: int, # their size
     overlap: int, # a quarter of it is the width of the ramps; 0 cuts hard
-) -> np.ndarray: # float32 [tiles, tile], the sum over tiles is 1 at every pixel
-    "Weight of each pixel of each tile along one axis."
+) -> np.ndarray: # float32 [tiles,tile], the sum over tiles is 1 at every pixel
+    """Weight of each pixel of each tile along one axis.
+
+    >>> tile_weights([0, 8], tile=16, overlap=8)[0].tolist()[9:15]
+    [1.0, 1.0, 0.75, 0.25, 0.0, 0.0]
+    """
     x, width = np.arange(tile) + 0.5, max(overlap / 4, 1e-6)
     cuts = [-np.inf, *((a + tile + b) / 2 for a, b in zip(starts, starts[1:])), np.inf]
-    ramp = lambda start, cut: np.clip((start + x - cut) / width + 0.5, 0, 1)
-    return np.array([ramp(s, a) - ramp(s, b)
-                     for s, a, b in zip(starts, cuts, cuts[1:])], np.float32)
+
+    def ramp(start: int, cut: float) -> np.ndarray: # from 0 to 1, [tile]
+        return np.clip((start + x - cut) / width + 0.5, 0, 1)
+    return np.array([ramp(start, rise) - ramp(start, fall)
+                     for start, rise, fall in zip(starts, cuts, cuts[1:])], np.float32)
 
 # %% ../nbs/13_enhance.ipynb #c93bf2cb
 def restore_tile(
@@ -188,10 +271,15 @@ def restore_tile(
 ) -> np.ndarray: # float32 [h,w,1|3+more]
     """`restore` on one tile, from whole numbers to floats; further channels stay.
 
-    Raises `ValueError` for an unusable result."""
+    Raises `ValueError` for an unusable result.
+
+    >>> grey = np.full((8, 8, 1), 51, np.uint8)
+    >>> restore_tile(lambda x: 3 * x, grey)[0, 0]
+    array([0.6], dtype=float32)
+    """
     floats = np.divide(pixels, LIMITS[pixels.dtype], dtype=np.float32)
-    x = (torch.from_numpy(floats).permute(2, 0, 1)[None].expand(1, 3, -1, -1)
-         .contiguous().to(device))
+    x = torch.from_numpy(floats).permute(2, 0, 1)[None]
+    x = x.expand(1, 3, -1, -1).contiguous().to(device)
     with torch.no_grad(): y = restore(x, *place)
     if y.ndim != 4 or y.shape[1] < 3 or y[:, :3].shape != x.shape:
         raise ValueError(f'restore gave {list(y.shape)} for a tile of {list(x.shape)}: '
@@ -203,52 +291,111 @@ def restore_tile(
     if pixels.shape[2] == 1: colours = colours.mean(0, keepdim=True)
     return torch.cat([colours, more]).permute(1, 2, 0).numpy()
 
+# %% ../nbs/13_enhance.ipynb #c93bf2dc
+def rounded(
+    floats: np.ndarray, # about [0,1]
+    dtype: np.dtype, # one of `LIMITS`
+) -> np.ndarray: # the same shape
+    """Numbers in [0,1] as `dtype`: cut to the range, and rounded, a half upwards.
 
-def rounded(floats: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    "Numbers in [0,1] as `dtype`: cut to the range; whole ones rounded, a half upwards."
+    >>> rounded(np.array([-0.1, 0.3, 1.2], np.float32), np.dtype(np.uint8)).tolist()
+    [0, 77, 255]
+    """
     floats = floats.clip(0, 1)
     if dtype == np.float32: return floats
     floats *= LIMITS[dtype]
     floats += 0.5
     return floats.astype(dtype)
 
+# %% ../nbs/13_enhance.ipynb #a219bb4e
+class Tiling(NamedTuple):
+    """Tiles along one axis of a picture, all of one size.
+
+    >>> rows = tiling(1200, tile=512, overlap=64)
+    >>> rows.starts, rows.indices(2).tolist()[-2:], rows.outermost(1)
+    ([0, 344, 688], [1198, 1199], False)
+    """
+    length: int # of the axis, pixels
+    end: int # of the last tile; beyond `length`, the picture is reflected
+    starts: list[int] # of `tile_starts`
+    weights: np.ndarray # of `tile_weights`, [tiles,tile]
+
+    @property
+    def tile(self) -> int: return self.weights.shape[1]
+
+    def indices(self, i: int) -> np.ndarray: # [tile]
+        "Which pixels a tile holds."
+        return mirrored(self.starts[i], self.starts[i] + self.tile, self.length)
+
+    def outermost(self, i: int) -> bool: return i in (0, len(self.starts) - 1)
+
+    def done(self, i: int) -> int:
+        "How many pixels of a tile lie before the next one."
+        return (self.starts + [self.end])[i + 1] - self.starts[i]
+
+
+def tiling(length: int, tile: int, overlap: int, multiple: int = 8) -> Tiling:
+    """Tiles of `tile_starts`; smaller ones for a short axis, but 32 pixels at least.
+
+    >>> tiling(100, tile=512, overlap=64).tile
+    104
+    """
+    end = max(-(-length // multiple), -(-32 // multiple)) * multiple
+    starts, side = tile_starts(end, tile, overlap, multiple), min(end, tile)
+    return Tiling(length, end, starts, tile_weights(starts, side, overlap))
+
 # %% ../nbs/13_enhance.ipynb #a219bb59
 def bands(
-    restore: Callable[[Tensor], Tensor], # [1,3,h,w] in [0,1] → [1,3+more,h,w]
+    restore: Callable[..., Tensor], # [1,3,h,w] in [0,1] → [1,3+more,h,w]
     pixels: np.ndarray, # [H,W,C]
-    tile: int, # side of a tile
-    overlap: int, # of neighbours at least
-    multiple: int, # of which `tile`, `overlap` and all starts are multiples
-    device: str | torch.device, # where `restore` wants its input
-    progress: Callable[[list], Iterable] | None, # wraps the list of tiles
-    aware: bool, # see `tiled`
-    more: int, # see `tiled`
+    down: Tiling, # of the columns
+    across: Tiling, # of the rows
+    device: str | torch.device = 'cpu', # where `restore` wants its input
+    progress: Callable[[list], Iterable] | None = None, # wraps the list of tiles
+    aware: bool = False, # see `tiled`
+    more: int = 0, # see `tiled`
 ) -> Iterator[tuple[slice, np.ndarray]]: # rows, and what they become, float32
     """The result of `restore` on all tiles, as soon as no later tile adds to it.
 
-    Rows come downwards and without a gap."""
+    Rows come downwards and without a gap.
+
+    >>> picture, down = np.zeros((100, 40, 3), np.uint8), tiling(100, 64, 16)
+    >>> [rows for rows, _ in bands(lambda x: x, picture, down, tiling(40, 64, 16))]
+    [slice(0, 40, None), slice(40, 100, None)]
+    """
     height, width, channels = pixels.shape
-    spans = [max(-(-size // multiple) * multiple, -(-32 // multiple) * multiple)
-             for size in (height, width)]
-    (h, w), (ys, xs) = ([min(s, tile) for s in spans],
-                        [tile_starts(s, tile, overlap, multiple) for s in spans])
-    down, across = tile_weights(ys, h, overlap), tile_weights(xs, w, overlap)
-    band, places = (np.zeros((h, spans[1], channels + more), np.float32),
-                    [(i, j) for i in range(len(ys)) for j in range(len(xs))])
+    band = np.zeros((down.tile, across.end, channels + more), np.float32)
+    places = list(product(range(len(down.starts)), range(len(across.starts))))
     for i, j in progress(places) if progress else places:
-        y, x = ys[i], xs[j]
-        piece = pixels[np.ix_(mirrored(y, y + h, height), mirrored(x, x + w, width))]
-        place = [i in (0, len(ys) - 1) or j in (0, len(xs) - 1)] if aware else []
-        band[:, x:x + w] += (restore_tile(restore, piece, device, *place)
-                             * (down[i][:, None] * across[j])[..., None])
-        if j < len(xs) - 1: continue
-        done = (ys + [spans[0]])[i + 1] - y
+        piece = pixels[np.ix_(down.indices(i), across.indices(j))]
+        place = [down.outermost(i) or across.outermost(j)] if aware else []
+        weights = (down.weights[i][:, None] * across.weights[j])[..., None]
+        x = across.starts[j]
+        band[:, x:x + across.tile] += (
+            restore_tile(restore, piece, device, *place) * weights)
+        if j < len(across.starts) - 1: continue
+        y, done = down.starts[i], down.done(i)
         yield slice(y, min(y + done, height)), band[:min(done, height - y), :width]
-        band[:h - done], band[h - done:] = band[done:].copy(), 0
+        band[:-done] = band[done:].copy()
+        band[-done:] = 0
+
+# %% ../nbs/13_enhance.ipynb #cef0fa0e
+def check_tiled(pixels: np.ndarray, tile: int, overlap: int) -> None:
+    """Raises `ValueError` for pixels and sizes that `tiled` cannot use.
+
+    >>> check_tiled(np.zeros((20, 30, 3), np.uint8), tile=64, overlap=32)
+    """
+    if (pixels.ndim != 3 or pixels.shape[2] not in (1, 3) or pixels.dtype not in LIMITS
+            or not pixels.size):
+        raise ValueError(f'pixels are {pixels.dtype} {list(pixels.shape)}: they must '
+                         'be uint8, uint16 or float32, [H,W,1] or [H,W,3]')
+    if overlap < 0 or tile < max(2 * overlap, 32):
+        raise ValueError(f'tile={tile}, overlap={overlap}: '
+                         'a tile must be at least 32 and twice the overlap')
 
 # %% ../nbs/13_enhance.ipynb #cef0fa1f
 def tiled(
-    restore: Callable[[Tensor], Tensor], # [1,3,h,w] in [0,1] → [1,3+more,h,w]
+    restore: Callable[..., Tensor], # [1,3,h,w] in [0,1] → [1,3+more,h,w]
     pixels: np.ndarray, # [H,W,C], C 1 or 3; uint8, uint16, or float32 in [0,1]
     tile: int = 512, # side of a tile, rounded up to a multiple of `multiple`
     overlap: int = 64, # of neighbours at least, rounded too; its outer 3/8 are not used
@@ -262,25 +409,26 @@ def tiled(
 
     The same as on the whole picture where `restore` looks no farther than 3/8 of
     `overlap`. Small pictures are reflected up to 32 pixels. What is `more` is float32.
-    Raises `ValueError` for unusable pixels, sizes or results."""
-    if (pixels.ndim != 3 or pixels.shape[2] not in (1, 3) or pixels.dtype not in LIMITS
-            or not pixels.size):
-        raise ValueError(f'pixels are {pixels.dtype} {list(pixels.shape)}: they must '
-                         'be uint8, uint16 or float32, [H,W,1] or [H,W,3]')
+    Raises `ValueError` for unusable pixels, sizes or results.
+
+    >>> black = np.zeros((200, 300, 3), np.uint8)
+    >>> tiled(lambda x: x + 0.2, black, tile=128)[99, 199].tolist()
+    [51, 51, 51]
+    """
     tile, overlap = (-(-size // multiple) * multiple for size in (tile, overlap))
-    if overlap < 0 or tile < max(2 * overlap, 32):
-        raise ValueError(f'tile={tile}, overlap={overlap}: '
-                         'a tile must be at least 32 and twice the overlap')
-    out, rest = (np.empty(pixels.shape, pixels.dtype),
-                 np.empty((*pixels.shape[:2], more), np.float32))
-    source, target, beside, act = pixels, out, rest, restore
-    if pixels.shape[1] > pixels.shape[0]:  # bands run along the shorter side
-        source, target, beside = (a.swapaxes(0, 1) for a in (pixels, out, rest))
+    check_tiled(pixels, tile, overlap)
+    height, width, channels = pixels.shape
+    out = np.empty(pixels.shape, pixels.dtype)
+    rest = np.empty((height, width, more), np.float32)
+    source, target, extra, act = pixels, out, rest, restore
+    if width > height:  # bands run along the shorter side
+        source, target, extra = (a.swapaxes(0, 1) for a in (pixels, out, rest))
         act = lambda x, *place: restore(x.mT.contiguous(), *place).mT
-    for rows, floats in bands(act, source, tile, overlap, multiple, device, progress,
-                              aware, more):
-        target[rows], beside[rows] = (rounded(floats[..., :pixels.shape[2]], out.dtype),
-                                      floats[..., pixels.shape[2]:])
+    down, across = (tiling(n, tile, overlap, multiple) for n in source.shape[:2])
+    done = bands(act, source, down, across, device, progress, aware, more)
+    for rows, floats in done:
+        target[rows] = rounded(floats[..., :channels], out.dtype)
+        extra[rows] = floats[..., channels:]
     return (out, rest) if more else out
 
 # %% ../nbs/13_enhance.ipynb #912d4815
@@ -293,26 +441,38 @@ def mosaic(
     pixels: np.ndarray, # [H,W,1|3]; uint8, uint16 or float32
     most: int = 4, # windows along each axis
 ) -> Tensor: # [3,h,w] in [0,1], at most 2048 pixels each way
-    "A picture of up to 768 pixels each way as it is; of a larger one, windows of 512."
+    """A picture of up to 768 pixels each way as it is; of a larger one, windows of 512.
+
+    >>> mosaic(np.zeros((1600, 500, 1), np.uint8), most=2).shape
+    torch.Size([3, 1024, 500])
+    """
     starts = []
     for n in pixels.shape[:2]:
         count = min(most, -(-n // WINDOW))
         starts.append([i * (n - WINDOW) // max(1, count - 1) // 8 * 8
                        for i in range(count)])
     if max(pixels.shape[:2]) <= 1.5 * WINDOW: parts = pixels
-    else: parts = np.vstack([
-        np.hstack([pixels[max(0, y):y + WINDOW, max(0, x):x + WINDOW]
-                   for x in starts[1]]) for y in starts[0]])
-    x = torch.from_numpy(np.divide(parts, LIMITS[pixels.dtype], dtype=np.float32)
-                         ).permute(2, 0, 1)
-    return x.expand(3, -1, -1).contiguous()
+    else:
+        rows = [np.hstack([pixels[y:y + WINDOW, x:x + WINDOW] for x in starts[1]])
+                for y in starts[0]]
+        parts = np.vstack(rows)
+    floats = np.divide(parts, LIMITS[pixels.dtype], dtype=np.float32)
+    return torch.from_numpy(floats).permute(2, 0, 1).expand(3, -1, -1).contiguous()
 
-# %% ../nbs/13_enhance.ipynb #912d4816
+# %% ../nbs/13_enhance.ipynb #912d4926
 def blur_of(
     pixels: np.ndarray, # [H,W,1|3]
     kernel: Any = None, # a blur that is known, see `parse_kernel`
-) -> tuple[Tensor, Blur] | None: # `mosaic` of the picture
-    "Blur of a picture, estimated unless it is known; None if it is too small or flat."
+) -> tuple[Tensor, Blur] | None: # with the `mosaic` of the picture
+    """Blur of a picture, estimated unless it is known; None if it is too small or flat.
+
+    Raises `ValueError` for a kernel that does not fit.
+
+    >>> picture = np.random.default_rng(0).random((24, 32, 3), np.float32)
+    >>> x, blur = blur_of(picture, 'disc:2')
+    >>> x.shape, blur.family, blur_of(picture[:15])
+    (torch.Size([3, 24, 32]), 'kernel', None)
+    """
     known = None if kernel is None else parse_kernel(kernel)
     if known is not None and any(k > 2 * n for k, n in zip(known.shape, pixels.shape)):
         raise ValueError(f'the kernel has {known.shape[0]}×{known.shape[1]} pixels, '
@@ -321,36 +481,71 @@ def blur_of(
     if min(pixels.shape[:2]) < 16: return None
     x = mosaic(pixels)
     if x.std() < 1e-4: return None
-    return x, known_blur(x, known) if known is not None else estimate_blur(x)
+    return x, estimate_blur(x) if known is None else known_blur(x, known)
 
 
 def curable(blur: Blur) -> bool:
-    "Whether it is worth to undo a blur, or told to be."
-    return (blur.family == 'kernel'
-            or blur.family != 'none' and MILDEST < spread(blur.kernel) < WIDEST)
+    """Whether it is worth to undo a blur, or told to be.
+
+    >>> from deblur_vae.classical import Spectrum
+    >>> spectrum = Spectrum(0, torch.zeros(9))
+    >>> [curable(Blur('disc', (radius,), spectrum, 0.0)) for radius in (0.5, 3.0)]
+    [False, True]
+    """
+    if blur.family in ('kernel', 'none'): return blur.family == 'kernel'
+    return MILDEST < spread(blur.kernel) < WIDEST
 
 # %% ../nbs/13_enhance.ipynb #50793689
 REACH = 5.0  # standard deviation of the local mean of the surprise, pixels
 
 
-def faded(y: Tensor, frame: tuple[int, int]) -> Tensor: # [3,h,w] → [3,H,W]
-    "A window in the corner of its periodic frame; the margin is its mirror, faded out."
+def fading_mirror(
+    size: int, # of a window
+    frame: int, # of its frame, larger
+) -> tuple[Tensor, Tensor]: # indices of the window and factors, [frame] each
+    """What stands along one axis of a periodic frame: a window, then its mirror image.
+
+    From both ends of the window, that fades out to the middle of the margin.
+
+    >>> places, share = fading_mirror(4, 8)
+    >>> places.tolist(), share.mul(100).round().tolist()[3:]
+    ([0, 1, 2, 3, 2, 1, 2, 1], [100.0, 50.0, 0.0, 0.0, 50.0])
+    """
+    i = torch.arange(frame)
+    after, before = i - (size - 1), frame - i  # distances from both ends
+    mirror = torch.where(after - 1 < before, size - 1 - after, before)
+    places = torch.where(i < size, i, mirror).clamp(0, size - 1)
+    outside = torch.minimum(after, before).clamp(min=0) / (frame - size)
+    return places, 0.5 + 0.5 * torch.cos(2 * math.pi * outside.clamp(max=0.5))
+
+
+def faded(
+    y: Tensor, # [3,h,w]
+    frame: tuple[int, int], # height and width, larger
+) -> Tensor: # [3,height,width]
+    """A window in the corner of its periodic frame, with its mirror image, faded out.
+
+    >>> faded(torch.ones(3, 4, 4), (8, 8))[0, 3].mul(100).round().tolist()
+    [100.0, 100.0, 100.0, 100.0, 50.0, 0.0, 0.0, 50.0]
+    """
     for axis, (size, n) in enumerate(zip(y.shape[1:], frame), 1):
-        i = torch.arange(n)
-        outside = torch.minimum(i - (size - 1), n - i).clamp(min=0)
-        mirror = torch.where(
-            i < size, i,
-            torch.where(i - size < n - i, 2 * (size - 1) - i, n - i)).clamp(0, size - 1)
-        fade = 0.5 + 0.5 * torch.cos(
-            2 * math.pi * (outside / (n - size)).clamp(max=0.5))
-        y = y.index_select(axis, mirror) * (fade[:, None] if axis == 1 else fade)
+        places, share = fading_mirror(size, n)
+        y = y.index_select(axis, places) * (share[:, None] if axis == 1 else share)
     return y
 
 # %% ../nbs/13_enhance.ipynb #34eaeb7b
 class Window(Views):
     """The filters of chapter 12 for windows of one size, and where they surprise.
 
-    In its `band`, the model expects little but noise."""
+    In its `band`, the model expects little but noise.
+
+    >>> from deblur_vae.camera import gaussian
+    >>> x = torch.rand(3, 32, 40, generator=torch.Generator().manual_seed(0))
+    >>> blur = known_blur(x, gaussian(1.0))
+    >>> window = Window((32, 40), scene_of(x, blur), beside(x, blur), guided=False)
+    >>> window.surprise(window.extend(opponent(x - 0.5))).shape == window.frame
+    True
+    """
     def __init__(
         self,
         size: tuple[int, int], # height and width
@@ -359,28 +554,32 @@ class Window(Views):
         guided: bool, # see `Restorer`
     ):
         super().__init__(size, scene, sides, guided)
-        fy, fx = torch.fft.fftfreq(self.frame[0]), torch.fft.rfftfreq(self.frame[1])
+        down = torch.fft.fftfreq(self.frame[0])[:, None]
+        across = torch.fft.rfftfreq(self.frame[1])
         total = self.blurred[0] + self.noise[0]
         self.band = (self.noise[0] / total).square()
         self.local = torch.exp(
-            -2 * (math.pi * REACH)**2 * (fy[:, None].square() + fx.square()))
+            -2 * (math.pi * REACH)**2 * (down.square() + across.square()))
         rest = total * self.band.square()
-        self.expected = torch.fft.irfft2(
-            torch.complex(rest, torch.zeros_like(rest)), s=self.frame)[0, 0].item()
+        rest = self.picture(torch.complex(rest, torch.zeros_like(rest)))
+        self.expected = rest[0, 0].item()
+
+    def picture(self, waves: Tensor) -> Tensor: # [H,W//2+1] → [H,W]
+        "From waves back to the frame."
+        return torch.fft.irfft2(waves, s=self.frame)
 
     @cached_property
     def deviation(self) -> float:
         "Of the grey from the truth, as the filter expects it, on average."
-        left = (self.power[0] * self.noise[0]
-                / (self.blurred[0] + self.noise[0]).clamp(min=1e-20))
-        return math.sqrt(torch.fft.irfft2(left, s=self.frame)[0, 0].item() / 3)
+        total = (self.blurred[0] + self.noise[0]).clamp(min=1e-20)
+        left = self.picture(self.power[0] * self.noise[0] / total)
+        return math.sqrt(left[0, 0].item() / 3)
 
     def surprise(self, z: Tensor) -> Tensor: # [3,H,W] → [H,W]
         "Local power of the grey in that band, relative to what is expected."
-        rest = torch.fft.irfft2(
-            torch.fft.rfft2(z[0]) * self.band, s=self.frame).square()
-        return (torch.fft.irfft2(torch.fft.rfft2(rest) * self.local, s=self.frame)
-                / self.expected).clamp(min=0)
+        rest = self.picture(torch.fft.rfft2(z[0]) * self.band).square()
+        near = self.picture(torch.fft.rfft2(rest) * self.local)
+        return (near / self.expected).clamp(min=0)
 
 # %% ../nbs/13_enhance.ipynb #8fab35bc
 KEEP = 8  # pixels beyond the border that the network sees
@@ -426,10 +625,10 @@ def expected_error(
 
 # %% ../nbs/13_enhance.ipynb #d0b7a002
 HONEST = { # weights of `circumstances`, by `tools/calibrate_doubt.py`
-    'restore': (-0.297, 0.199, -0.104, 0.213, 0.018, 0.029, 0.009, 0.167, -0.133,
-                -0.224),
-    'classical': (-0.574, 0.345, -0.222, 0.573, -0.039, 0.240, 0.088, 0.154, -0.158,
-                  -0.870),
+    'restore': (-0.183, 0.189, -0.139, 0.078, 0.060, -0.014, 0.015, 0.094, -0.179,
+                -0.127),
+    'classical': (-0.420, 0.325, -0.276, 0.328, 0.010, 0.187, 0.079, 0.067, -0.193,
+                  -0.676),
 }
 
 
@@ -450,15 +649,23 @@ def factor_of(method: str, blur: Blur) -> float:
 
 # %% ../nbs/13_enhance.ipynb #2f4f744b
 class Sharpener:
-    "Extends, filters and mends windows of a picture whose blur is known or estimated."
+    """Extends, filters and mends windows of a picture whose blur is known or estimated.
+
+    >>> x = torch.rand(3, 32, 40, generator=torch.Generator().manual_seed(0))
+    >>> sharpener = Sharpener(x, known_blur(x, parse_kernel('gaussian:1')), doubt=True)
+    >>> sharper, surprise = sharpener(x)
+    >>> sharper.shape, surprise.shape
+    (torch.Size([5, 32, 40]), torch.Size([32, 40]))
+    """
     def __init__(
         self,
         x: Tensor, # [3,H,W] in [0,1]
-        blur: Blur,
+        blur: Blur, # of `blur_of`
         net: RestoreNet | None = None, # without a network, the filter alone
         doubt: bool = False, # two more channels: see `expected_error`
     ):
-        self.blur, self.net, self.doubt, self.scale = blur, net, doubt, None
+        self.blur, self.net, self.doubt = blur, net, doubt
+        self.scale = None  # of the network: each window's own, unless `survey` sets it
         self.guided, scene = not is_product(blur.kernel), scene_of(x, blur)
         sides = beside(x, blur) if net else []
         self.honest = factor_of('restore' if net else 'classical', blur)
@@ -475,9 +682,8 @@ class Sharpener:
         Inside the picture, a mirror will do for kernels that are products."""
         window, y = self.window(*x.shape[1:]), opponent(x)
         mean = y.mean((1, 2), keepdim=True)
-        quick = enough >= INSIDE and not self.guided
-        z = (faded(y - mean, window.frame) if quick
-             else window.extend(y - mean, enough=enough))
+        if enough >= INSIDE and not self.guided: z = faded(y - mean, window.frame)
+        else: z = window.extend(y - mean, enough=enough)
         return window, z, mean
 
     def shown(
@@ -506,6 +712,20 @@ class Sharpener:
         answers = [mended(self.net, one, inside, told, self.doubt) for one in asked]
         return sum(answers)[:, KEEP:-KEEP, KEEP:-KEEP] / len(answers)
 
+    def filtered(
+        self,
+        x: Tensor, # [3,h,w]
+        window: Window,
+        z: Tensor, # of `extended`
+        mean: Tensor,
+    ) -> Tensor: # [3,h,w] or [5,h,w]
+        "What the filter alone makes of a window in its frame."
+        h, w = window.size
+        sharp = opponent(window.filter(z, [1.0])[0][:, :h, :w] + mean, back=True)
+        if not self.doubt: return sharp
+        change = (sharp - x).mean(0)
+        return torch.cat([sharp, expected_error(change, window.deviation)])
+
     @torch.no_grad()
     def __call__(
         self,
@@ -513,14 +733,11 @@ class Sharpener:
         enough: float = ENOUGH, # or `EDGE` or `INSIDE`
     ) -> tuple[Tensor, Tensor]: # [3,h,w], or [5,h,w] with doubts; surprise, [h,w]
         "What a window becomes, and how far it is from what the blur allows."
-        (h, w), (window, z, mean) = x.shape[1:], self.extended(x, enough)
+        h, w = x.shape[1:]
+        window, z, mean = self.extended(x, enough)
         surprise = window.surprise(z)[:h, :w]
         if self.net: sharp = self.improved(window, z, mean)
-        else:
-            sharp = opponent(window.filter(z, [1.0])[0][:, :h, :w] + mean, back=True)
-            if self.doubt:
-                sharp = torch.cat([
-                    sharp, expected_error((sharp - x).mean(0), window.deviation)])
+        else: sharp = self.filtered(x, window, z, mean)
         sharp[3:] *= self.honest
         return sharp, surprise
 
@@ -537,7 +754,11 @@ BLOCKY = 25
 
 
 class Trust(NamedTuple):
-    "How far a picture agrees with the blur, and what surprise is usual in it."
+    """How far a picture agrees with the blur, and what surprise is usual in it.
+
+    >>> Trust(share=1.0, usual=2.0).at(torch.tensor([2.0, 8.5, 20.0])).tolist()
+    [1.0, 0.5, 0.0]
+    """
     share: float # from 0, leave it alone, to 1
     usual: float # median of the surprise
 
@@ -546,9 +767,20 @@ class Trust(NamedTuple):
         ratio = surprise / max(self.usual, 0.4)
         return self.share * ((DIFFERS - ratio) / (DIFFERS - AGREES)).clamp(0, 1)
 
+# %% ../nbs/13_enhance.ipynb #77669a60
+def trust_in(
+    blur: Blur, # of `blur_of`
+    surprise: Tensor, # at many places of the picture, of any shape
+) -> Trust:
+    """How far to trust a blur: fully if it was told, else where the surprise is even.
 
-def trust_in(blur: Blur, surprise: Tensor) -> Trust:
-    "`Trust` from the surprise at many places of the picture."
+    >>> from deblur_vae.classical import Spectrum
+    >>> blur = Blur('disc', (3.0,), Spectrum(0, torch.zeros(9)), likelier=50.0)
+    >>> even = torch.ones(100)
+    >>> spotted = even + 9 * (torch.arange(100) % 20 == 0)
+    >>> trust_in(blur, even).share, trust_in(blur, spotted).share
+    (1.0, 0.0)
+    """
     sample = surprise.flatten()
     sample = sample[::max(1, len(sample) // 2**20)]
     usual, high = torch.quantile(sample, torch.tensor([0.5, 0.99])).tolist()
@@ -565,51 +797,94 @@ def trust_in(blur: Blur, surprise: Tensor) -> Trust:
 SOFT = 8  # pixels over which the edge of a box fades
 
 
+def soft_box(height: int, width: int) -> np.ndarray: # [height,width] in [0,1]
+    """1 in the middle; falls to the edges over `SOFT` pixels, or a quarter of the side.
+
+    >>> soft_box(16, 16)[8].tolist()[:6]
+    [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]
+    """
+    lines = []
+    for n in (height, width):
+        i = np.arange(n)
+        steps = np.minimum(i, n - 1 - i) + 1  # from the nearer edge
+        lines.append(np.minimum(1, steps / min(SOFT, max(1, n // 4))))
+    return np.minimum(lines[0][:, None], lines[1])
+
+
 def touched(
     restrict: Any, # boxes (x, y, width, height), one or several; or a mask [H,W]
-    height: int,
+    height: int, # of the picture
     width: int,
 ) -> np.ndarray: # float32 [H,W] in [0,1]
     """How much each pixel may change.
 
     A mask is bool, numbers from 0 to 1, or uint8. Raises `ValueError` for a box outside
-    the picture and a mask of another size."""
+    the picture and a mask of another size.
+
+    >>> touched((20, 10, 40, 30), height=80, width=100)[20, 18:24].tolist()
+    [0.0, 0.0, 0.125, 0.25, 0.375, 0.5]
+    """
     array = np.asarray(restrict)
-    if array.ndim == 2 and array.shape[1] != 4 or array.shape == (height, width):
-        if array.shape != (height, width):
-            raise ValueError(f'the mask has {array.shape[1]}×{array.shape[0]} pixels, '
-                             f'the picture {width}×{height}: make it the same size')
-        return (array / (255 if array.dtype == np.uint8 else 1)
-                ).clip(0, 1).astype(np.float32)
-    if array.dtype.kind not in 'iuf' or array.size % 4 or not array.size:
+    if array.shape == (height, width) or array.ndim == 2 and array.shape[1] != 4:
+        return mask_of(array, height, width)
+    return boxes_of(array, height, width)
+
+# %% ../nbs/13_enhance.ipynb #205203d9
+def mask_of(mask: np.ndarray, height: int, width: int) -> np.ndarray:
+    """`touched`, from a mask [H,W]: bool, numbers from 0 to 1, or uint8.
+
+    >>> mask_of(np.array([[False, True, True]]), 1, 3).tolist()
+    [[0.0, 1.0, 1.0]]
+    """
+    if mask.shape != (height, width):
+        raise ValueError(f'the mask has {mask.shape[1]}×{mask.shape[0]} pixels, '
+                         f'the picture {width}×{height}: make it the same size')
+    limit = 255 if mask.dtype == np.uint8 else 1
+    return (mask / limit).clip(0, 1).astype(np.float32)
+
+
+def boxes_of(boxes: np.ndarray, height: int, width: int) -> np.ndarray:
+    """`touched`, from boxes, [4] or [n,4]: the largest of all `soft_box`es.
+
+    >>> boxes_of(np.array([1, 0, 2, 2]), 2, 4).tolist()
+    [[0.0, 1.0, 1.0, 0.0], [0.0, 1.0, 1.0, 0.0]]
+    """
+    if boxes.dtype.kind not in 'iuf' or boxes.size % 4 or not boxes.size:
         raise ValueError('a region is x, y, width, height in pixels, '
                          'or a mask of the size of the picture')
     mask = np.zeros((height, width), np.float32)
-    for x, y, w, h in array.reshape(-1, 4).astype(int).tolist():
+    for x, y, w, h in boxes.reshape(-1, 4).astype(int).tolist():
         if w < 1 or h < 1 or x < 0 or y < 0 or x + w > width or y + h > height:
             raise ValueError(f'the region {x},{y},{w},{h} does not lie in the picture '
                              f'of {width}×{height} pixels')
-        lines = [np.minimum(1, (np.minimum(i := np.arange(n), n - 1 - i) + 1)
-                            / min(SOFT, max(1, n // 4))) for n in (h, w)]
         part = mask[y:y + h, x:x + w]
-        np.maximum(part, np.minimum(lines[0][:, None], lines[1]), out=part)
+        np.maximum(part, soft_box(h, w), out=part)
     return mask
 
 # %% ../nbs/13_enhance.ipynb #783d8fcd
-METHODS = ('restore', 'classical')
+METHODS = ('restore', 'classical')  # the network of chapter 12, the filter of 11
 OVERLAP = 96  # of tiles, pixels
 NINETY = 1.645  # standard deviations on either side that hold nine in ten, if normal
 RIM = 48  # pixels of a quickly extended window that are not to be trusted
 
 
 @torch.no_grad()
-def survey(sharpener: Sharpener, pixels: np.ndarray) -> Trust:
-    "`Trust`, and the scale for the network, from up to four windows of the picture."
+def survey(
+    sharpener: Sharpener, # its `scale` is set, if it has a network
+    pixels: np.ndarray, # [H,W,1|3]
+) -> Trust:
+    """`Trust`, and the scale for the network, from up to four windows of the picture.
+
+    >>> picture = np.random.default_rng(0).random((48, 64, 3), np.float32)
+    >>> x, blur = blur_of(picture, 'gaussian:1')
+    >>> survey(Sharpener(x, blur), picture).share
+    1.0
+    """
     x, surprises, scales = mosaic(pixels, most=2), [], []
     for i, j in product(range(0, x.shape[1], WINDOW), range(0, x.shape[2], WINDOW)):
         window, z, _ = sharpener.extended(x[:, i:i + WINDOW, j:j + WINDOW], INSIDE)
-        inner = ..., *(slice(min(RIM, n // 4), n - min(RIM, n // 4))
-                       for n in window.size)
+        rims = [min(RIM, n // 4) for n in window.size]
+        inner = ..., *(slice(rim, n - rim) for rim, n in zip(rims, window.size))
         surprises.append(window.surprise(z)[inner].flatten())
         if sharpener.net: scales.append(scale_of(window.views(z)[inner]))
     sharpener.scale = np.mean(np.square(scales)).item()**0.5 if scales else None
@@ -621,12 +896,49 @@ def blended(
     y: Tensor, # sharper, [3,h,w]; or [5,h,w], with the doubt of `y` and of `x`
     share: Tensor | float, # of `y`, [h,w]
 ) -> Tensor: # [3,h,w] or [5,h,w]
-    "Some of each, in the picture as in its doubt; that of `x` stays the last."
+    """Some of each, in the picture as in its doubt; that of `x` stays the last.
+
+    >>> before, after = torch.zeros(3, 1, 1), torch.tensor([1, 1, 1, 0.1, 0.3])
+    >>> blended(before, after[:, None, None], 0.5).flatten()
+    tensor([0.5000, 0.5000, 0.5000, 0.2000, 0.3000])
+    """
     mixed = torch.lerp(x, y[:3].clamp(0, 1), share)
     if len(y) == 3: return mixed
     return torch.cat([mixed, torch.lerp(y[4], y[3], share)[None], y[4:]])
 
 
+def trusted(
+    sharpener: Sharpener,
+    trust: Trust | None, # of the picture; None: each window says how far it agrees
+) -> Callable[..., Tensor]: # for `restore_tile` and `tiled`, which is `aware`
+    """What the sharpener makes of windows, [1,3,h,w], as far as they are to be trusted.
+
+    >>> x = torch.rand(3, 32, 40, generator=torch.Generator().manual_seed(0))
+    >>> sharpener = Sharpener(x, known_blur(x, parse_kernel('gaussian:1')))
+    >>> torch.equal(trusted(sharpener, Trust(0.0, 1.0))(x[None]), x[None])
+    True
+    """
+    def restore(x: Tensor, border: bool | None = None) -> Tensor:
+        y, surprise = sharpener(x[0], {None: ENOUGH, True: EDGE, False: INSIDE}[border])
+        agrees = trust or trust_in(sharpener.blur, surprise)
+        return blended(x[0], y, agrees.at(surprise))[None]
+    return restore
+
+# %% ../nbs/13_enhance.ipynb #d9f038cc
+def unchanged(
+    pixels: np.ndarray, # [H,W,1|3]
+    doubt: bool, # see `sharpen`
+    level: float = 0.0, # of the doubt, everywhere
+) -> tuple[np.ndarray, np.ndarray]: # see `sharpen`
+    """A copy of the pixels, and the same doubt of all of them.
+
+    >>> unchanged(np.zeros((4, 6, 1), np.uint8), True)[1].shape
+    (4, 6, 2)
+    """
+    return pixels.copy(), np.full((*pixels.shape[:2], 2 * doubt), level, np.float32)
+
+
+# %% ../nbs/13_enhance.ipynb #d9f038dd
 def sharpen(
     pixels: np.ndarray, # [H,W,1|3]; uint8, uint16, or float32 in [0,1]
     net: RestoreNet | None = None, # of chapter 12; without it, the filter of chapter 11
@@ -635,27 +947,57 @@ def sharpen(
     progress: Callable | None = None, # see `tiled`
     doubt: bool = False, # see `enhance_pixels`
 ) -> tuple[np.ndarray, np.ndarray]: # like `pixels`; doubt of both, [H,W,2], or [H,W,0]
-    "Blur found or known, picture extended, filtered and mended, as far as they agree."
-    height, width, channels = pixels.shape
-    flat = lambda level: (pixels.copy(),
-                          np.full((height, width, 2 * doubt), level, np.float32))
-    if (found := blur_of(pixels, kernel)) is None: return flat(0)
-    (x, blur), whole = found, max(height, width) <= 1.5 * WINDOW
-    if blur.family == 'none': return flat(NINETY * blur.noise)
+    """Blur found or known, picture extended, filtered and mended, as far as they agree.
+
+    >>> picture = np.random.default_rng(0).random((32, 40, 3), np.float32)
+    >>> sharper, doubt = sharpen(picture, kernel='gaussian:0.7', doubt=True)
+    >>> bool(sharper.std() > picture.std()), doubt.shape
+    (True, (32, 40, 2))
+    """
+    found = blur_of(pixels, kernel)
+    if found is None: return unchanged(pixels, doubt)
+    x, blur = found
+    if blur.family == 'none': return unchanged(pixels, doubt, NINETY * blur.noise)
     sharpener, trust = Sharpener(x, blur, net, doubt), None
+    whole = max(pixels.shape[:2]) <= 1.5 * WINDOW
     if not curable(blur): trust = Trust(0.0, 1.0)
     elif not whole: trust = survey(sharpener, pixels)
-    if trust and not (trust.share or doubt): return flat(0)
+    if trust and not (trust.share or doubt): return unchanged(pixels, doubt)
+    restore, channels = trusted(sharpener, trust), pixels.shape[2]
+    if whole:
+        floats = restore_tile(restore, pixels)
+        return rounded(floats[..., :channels], pixels.dtype), floats[..., channels:]
+    out = tiled(restore, pixels, tile, overlap=min(OVERLAP, tile // 32 * 16),
+                progress=progress, aware=True, more=2 * doubt)
+    return out if doubt else (out, unchanged(pixels, doubt)[1])
 
-    def restore(x: Tensor, border: bool | None = None) -> Tensor:
-        y, surprise = sharpener(x[0], {None: ENOUGH, True: EDGE, False: INSIDE}[border])
-        return blended(x[0], y, (trust or trust_in(blur, surprise)).at(surprise))[None]
-    if not whole:
-        out = tiled(restore, pixels, tile, min(OVERLAP, tile // 32 * 16), 8, 'cpu',
-                    progress, True, 2 * doubt)
-        return out if doubt else (out, flat(0)[1])
-    floats = restore_tile(restore, pixels)
-    return rounded(floats[..., :channels], pixels.dtype), floats[..., channels:]
+# %% ../nbs/13_enhance.ipynb #1bef89df
+def check_options(method: str, strength: float, tile: int) -> None:
+    """Raises `ValueError` for what `enhance_pixels` cannot do.
+
+    >>> check_options('classical', strength=0.5, tile=640)
+    """
+    if not 0 <= strength <= 1:
+        raise ValueError(f'strength {strength:g} does not lie between 0 and 1')
+    if tile < 128:
+        raise ValueError(f'tiles of {tile} pixels are too small: 128 is the least')
+    if method not in METHODS:
+        raise ValueError(f'method {method!r} is none of {", ".join(METHODS)}')
+
+
+def network_for(
+    method: str, # one of `METHODS`
+    weights: str | Path | None, # a file; None: those of the package
+    device: str | torch.device,
+) -> RestoreNet | None:
+    """The network that a method needs.
+
+    >>> network_for('classical', None, 'cpu') is None
+    True
+    """
+    if method == 'classical': return None
+    if weights: return load_model(weights, device, (RestoreNet,))
+    return pretrained(device=device)
 
 # %% ../nbs/13_enhance.ipynb #1bef89e0
 def enhance_pixels(
@@ -675,76 +1017,96 @@ def enhance_pixels(
     `doubt` is half the width of a 90 % interval of each pixel's error in its grey
     value, the mean of its colours, where white is 1. It is 0 outside of what `restrict`
     chooses, and for pictures too small or too flat to tell. Raises `ValueError` for bad
-    arguments."""
-    if not 0 <= strength <= 1:
-        raise ValueError(f'strength {strength:g} does not lie between 0 and 1')
-    if tile < 128:
-        raise ValueError(f'tiles of {tile} pixels are too small: 128 is the least')
-    if method not in METHODS:
-        raise ValueError(f'method {method!r} is none of {", ".join(METHODS)}')
-    mask = None if restrict is None else touched(restrict, *pixels.shape[:2])
-    rows, columns = (slice(None), slice(None)) if mask is None else around(mask)
-    part = np.ascontiguousarray(pixels[rows, columns])
-    if method == 'classical': net = None
-    else: net = (load_model(weights, device, (RestoreNet,)) if weights
-                 else pretrained(device=device))
-    sharper, width = sharpen(part, net, kernel, tile, progress, doubt)
-    out, share = (pixels.copy(),
-                  strength if mask is None
-                  else strength * mask[rows, columns][..., None])
-    out[rows, columns] = mixed_with(part, sharper, share)
+    arguments.
+
+    >>> picture = np.random.default_rng(0).integers(0, 256, (32, 40, 1), np.uint8)
+    >>> sharper = enhance_pixels(picture, 'classical', kernel='gaussian:0.7')
+    >>> sharper.dtype.name, bool(sharper.std() > picture.std())
+    ('uint8', True)
+    """
+    check_options(method, strength, tile)
+    place, share = ..., strength
+    if restrict is not None:
+        mask = touched(restrict, *pixels.shape[:2])
+        place = around(mask)
+        share = strength * mask[place][..., None]
+    before = np.ascontiguousarray(pixels[place])
+    after, width = sharpen(before, network_for(method, weights, device), kernel, tile,
+                           progress, doubt)
+    out = pixels.copy()
+    out[place] = mixed_with(before, after, share)
     if not doubt: return out
     unsure = np.zeros(pixels.shape[:2], np.float32)
-    unsure[rows, columns] = (width[..., 1:] + share * (width[..., :1] - width[..., 1:])
-                             )[..., 0].clip(0, 1)
+    sharp, blurry = width[..., :1], width[..., 1:]
+    unsure[place] = (blurry + share * (sharp - blurry))[..., 0].clip(0, 1)
     return out, unsure
 
 # %% ../nbs/13_enhance.ipynb #a45e9ca6
-def around(mask: np.ndarray, margin: int = 64) -> tuple[slice, slice]:
-    """Rows and columns that hold all of `mask` that is not 0, and `margin` pixels
-    around it, from a multiple of 8 on."""
+def around(
+    mask: np.ndarray, # [H,W]
+    margin: int = 64, # pixels
+) -> tuple[slice, slice]: # rows and columns, from a multiple of 8 on
+    """Where all of a mask lies that is not 0, and a margin around it.
+
+    >>> mask = np.zeros((500, 500))
+    >>> mask[203:210, 100] = 1
+    >>> around(mask)
+    (slice(136, 274, None), slice(32, 165, None))
+    """
     spans = []
     for line in (mask.any(1), mask.any(0)):
         some = np.flatnonzero(line)
-        spans.append(slice(max(0, some[0] - margin) // 8 * 8, some[-1] + 1 + margin)
-                     if len(some) else slice(0, 0))
+        if not len(some): spans.append(slice(0, 0))
+        else: spans.append(slice(max(0, int(some[0]) - margin) // 8 * 8,
+                                 int(some[-1]) + 1 + margin))
     return tuple(spans)
 
 
 def mixed_with(
-    before: np.ndarray,
-    after: np.ndarray,
-    share: float | np.ndarray,
-) -> np.ndarray:
-    "`after` in the given share, `before` for the rest; both of one kind."
-    if isinstance(share, float) and share == 1 or not before.size: return after
-    limit = LIMITS[before.dtype]
-    return rounded((before + share * (after.astype(np.float32) - before))
-                   / np.float32(limit), before.dtype)
+    before: np.ndarray, # [h,w,C]
+    after: np.ndarray, # of the same shape and type
+    share: float | np.ndarray, # of `after`; a number, or [h,w,1]
+) -> np.ndarray: # like both
+    """Some of each.
 
-# %% ../nbs/13_enhance.ipynb #a45e9ca7
-def enhance(image: Any, *, doubt: bool = False, **options) -> Any:
-    """A sharper picture of the same kind: a Pillow image, a numpy array or a tensor, as
-    for `map_pixels`; options as for `enhance_pixels`.
-
-    With `doubt`, two things: the picture, and how sure it is, a float32 array [H,W] (of
-    a batch, [B,H,W]).
-
-    >>> enhance(image)                                   # the blur is found
-    >>> enhance(image, strength=0.5)                     # half of the way
-    >>> enhance(image, method='classical')               # the filter alone, no network
-    >>> enhance(image, device='cuda', tile=1024)         # on a GPU, in larger pieces
-    >>> enhance(image, kernel='motion:9@30')             # 9 pixels at 30 degrees
-    >>> enhance(image, restrict=[(120, 40, 80, 100)])    # one face, nothing else
-    >>> sharper, unsure = enhance(image, doubt=True)     # nine of ten lie in ±unsure
+    >>> black, white = np.zeros((1, 1, 3), np.uint8), np.full((1, 1, 3), 255, np.uint8)
+    >>> mixed_with(black, white, 0.2).tolist()
+    [[[51, 51, 51]]]
     """
+    if isinstance(share, float) and share == 1 or not before.size: return after
+    mixed = before + share * (after.astype(np.float32) - before)
+    return rounded(mixed / np.float32(LIMITS[before.dtype]), before.dtype)
+
+# %% ../nbs/13_enhance.ipynb #a45e9db7
+def enhance(
+    image: Any, # a Pillow image, an array, a tensor or a batch; see `map_pixels`
+    *,
+    doubt: bool = False, # also how sure it is
+    **options, # as for `enhance_pixels`
+) -> Any: # of the same kind; with `doubt`, also float32 [H,W], or [B,H,W] of a batch
+    """A sharper picture of the same kind; with `doubt`, in nine of ten pixels the grey
+    value is right to ± that.
+
+        enhance(image)                                   # the blur is found
+        enhance(image, strength=0.5)                     # half of the way
+        enhance(image, method='classical')               # the filter alone, no network
+        enhance(image, device='cuda', tile=1024)         # on a GPU, in larger pieces
+        enhance(image, kernel='motion:9@30')             # a shake of 9 pixels at 30°
+        enhance(image, restrict=[(120, 40, 80, 100)])    # one face, nothing else
+
+    >>> from skimage.data import astronaut
+    >>> image = Image.fromarray(astronaut()[90:130, 200:240])
+    >>> sharper, unsure = enhance(image, doubt=True, kernel='disc:1.5')
+    >>> sharper.size, unsure.shape
+    ((40, 40), (40, 40))
+    """
+    if not doubt: return map_pixels(partial(enhance_pixels, **options), image)
     found = []
 
     def restore(pixels: np.ndarray) -> np.ndarray:
         picture, unsure = enhance_pixels(pixels, doubt=True, **options)
         found.append(unsure)
         return picture
-    if not doubt: return map_pixels(partial(enhance_pixels, **options), image)
     picture = map_pixels(restore, image)
-    return picture, (np.stack(found) if isinstance(image, Tensor) and image.ndim == 4
-                     else found[0])
+    is_batch = isinstance(image, Tensor) and image.ndim == 4
+    return picture, np.stack(found) if is_batch else found[0]

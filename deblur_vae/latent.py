@@ -39,7 +39,12 @@ def fit_at_weight(
     rate: float = 1e-3, # the highest learning rate
     batch: int = 16,
 ) -> VAE_UNet: # the same, in evaluation mode
-    "Train on summed L1 + `kl_weight` · KL, with the blur of the post and its ramp."
+    """Train on summed L1 + `kl_weight` · KL, with the blur of the post and its ramp.
+
+    >>> model, sharp = VAE_UNet(8, (32, 32), 4, skips=False), torch.rand(20, 3, 32, 32)
+    >>> fit_at_weight(model, sharp, steps=2, kl_weight=1.0, batch=4).training
+    False
+    """
     generator = torch.Generator().manual_seed(seed)
     model.to(memory_format=torch.channels_last).train()
     optimizer = torch.optim.Adam(model.parameters(), rate, (0.9, 0.95), fused=True)
@@ -51,7 +56,10 @@ def fit_at_weight(
         recon, mu, logvar = model(blurred, generator)
         weight = kl_weight * kl_anneal_function(step, 0, steps // 2)
         loss = loss_function(recon, x, mu, logvar, weight)
-        optimizer.zero_grad(), loss.backward(), optimizer.step(), scheduler.step()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        scheduler.step()
         if step % 20 == 0: bar.set_postfix(loss=f'{loss.item() / batch:.0f}')
     return model.eval()
 
@@ -62,11 +70,17 @@ def posterior(
     blurred: Tensor, # pictures, [N,3,H,W] in [0,1]
     batch: int = 100,
 ) -> tuple[Tensor, Tensor]: # mu and logvar, [N,D] each
-    "What the encoder says of each picture: mean of the latent and log of its variance."
+    """What the encoder says of each picture: mean of the latent, log of its variance.
+
+    >>> model, blurred = VAE_UNet(8, (32, 32), 4).eval(), torch.rand(5, 3, 32, 32)
+    >>> mu, logvar = posterior(model, blurred)
+    >>> mu.shape, logvar.shape
+    (torch.Size([5, 8]), torch.Size([5, 8]))
+    """
     parts = [model.encoder(x)[-2:] for x in blurred.split(batch)]
     return tuple(torch.cat(each) for each in zip(*parts))
 
-
+# %% ../nbs/05_latent.ipynb #f9bce2fb
 @torch.no_grad()
 def decode_at(
     model: VAE_UNet,
@@ -74,16 +88,30 @@ def decode_at(
     z: Tensor, # a latent for each, [N,D], from wherever
     batch: int = 100,
 ) -> Tensor: # [N,3,H,W] in [0,1]
-    "The pictures that the decoder makes of latents that may come from anywhere."
+    """The pictures that the decoder makes of latents that may come from anywhere.
+
+    >>> model, blurred = VAE_UNet(8, (32, 32), 4).eval(), torch.rand(5, 3, 32, 32)
+    >>> decode_at(model, blurred, torch.zeros(5, 8)).shape
+    torch.Size([5, 3, 32, 32])
+    """
     parts = []
     for x, at in zip(blurred.split(batch), z.split(batch)):
         decoded = model.decoder(at, *model.encoder(x)[:4])
-        parts.append((x + decoded if model.config['residual'] else decoded).clamp(0, 1))
+        if model.config['residual']: decoded = x + decoded
+        parts.append(decoded.clamp(0, 1))
     return torch.cat(parts)
 
 # %% ../nbs/05_latent.ipynb #e797b60d
-def kl_by_dimension(mu: Tensor, logvar: Tensor) -> Tensor: # nats, [D]
-    "Divergence of each latent number from the prior, mean over the pictures, [N,D]."
+def kl_by_dimension(
+    mu: Tensor, # means of the posterior for many pictures, [N,D]
+    logvar: Tensor, # logarithms of its variance, [N,D]
+) -> Tensor: # nats, [D]
+    r"""Divergence of each latent number from the prior, on average over the pictures:
+    $\frac12(\mu^2+\sigma^2-\ln\sigma^2-1)$.
+
+    >>> kl_by_dimension(torch.tensor([[0.0, 2.0], [0.0, -2.0]]), torch.zeros(2, 2))
+    tensor([0., 2.])
+    """
     return 0.5 * (mu.square() + torch.expm1(logvar) - logvar).mean(0)
 
 
@@ -91,7 +119,11 @@ def active_units(
     mu: Tensor, # means of the posterior for many pictures, [N,D]
     threshold: float = 0.01, # of the variance over the pictures
 ) -> Tensor: # bool, [D]
-    "Which latent numbers differ from picture to picture (Burda et al. 2016)."
+    """Which latent numbers differ from picture to picture (Burda et al. 2016).
+
+    >>> active_units(torch.tensor([[0.0, 3.0], [1.0, 3.0], [2.0, 3.0]]))
+    tensor([ True, False])
+    """
     return mu.var(0) > threshold
 
 # %% ../nbs/05_latent.ipynb #924b33b8
@@ -101,14 +133,20 @@ def ridge(
     votes: Tensor, # how much each picture counts, [N], 1 on average
     penalty: float = 1e-3, # of the squared weights, as a share of N
 ) -> Callable[[Tensor], Tensor]: # of other latents, [M,D], to [M,C]
-    "Linear least squares on standardised latents, with a penalty, in float64."
+    """Linear least squares on standardised latents, with a penalty, in float64.
+
+    >>> z = torch.arange(10.0)[:, None]
+    >>> read = ridge(z, 3 * z + 1, torch.ones(10), penalty=0.0)
+    >>> f'{read(torch.tensor([[20.0]])).item():.3f}'
+    '61.000'
+    """
     mean, std = z.double().mean(0), z.double().std(0).clamp(min=1e-12)
     a, votes = torch.cat([(z - mean) / std, torch.ones(len(z), 1)], 1), votes[:, None]
     gram = (a * votes).T @ a + penalty * len(a) * torch.eye(a.shape[1]).double()
     weights = torch.linalg.solve(gram, (a * votes).T @ y.double())
     return lambda z: ((z - mean) / std) @ weights[:-1] + weights[-1]
 
-
+# %% ../nbs/05_latent.ipynb #924b44c9
 def probe(
     z: Tensor, # latents of training pictures, [N,D]
     y: Tensor, # what was drawn: whole numbers from 0 (kinds) or floats (a size), [N]
@@ -117,12 +155,18 @@ def probe(
 ) -> float: # at most 1
     """How well a linear map reads `y` from the latent of a new picture. Kinds: balanced
     accuracy, the mean share of each kind that is named rightly, by chance 1 / kinds.
-    Sizes: R², the share of the variance that is foretold, by chance 0 or a bit less."""
+    Sizes: R², the share of the variance that is foretold, by chance 0 or a bit less.
+
+    >>> z = torch.randn(200, 4, generator=torch.Generator().manual_seed(0))
+    >>> drawn = z[:, 0] - z[:, 1]
+    >>> round(probe(z[:150], drawn[:150], z[150:], drawn[150:]), 3)
+    1.0
+    """
     if y.is_floating_point():
         votes = torch.ones(len(y)).double()
         told = ridge(z, (y - y.mean())[:, None], votes)(held_z)[:, 0] + y.mean()
         return 1 - ((told - held_y).square().mean() / held_y.var(correction=0)).item()
-    kinds = torch.nn.functional.one_hot(y).double()
+    kinds = F.one_hot(y).double()
     votes = len(y) / (kinds.shape[1] * kinds.sum(0))[y]
     told = ridge(z, kinds, votes)(held_z).argmax(1)
     right = [(told[held_y == kind] == kind).double().mean() for kind in held_y.unique()]
@@ -131,12 +175,18 @@ def probe(
 # %% ../nbs/05_latent.ipynb #f69261b5
 @dataclass(frozen=True)
 class LinearGaussian:
-    r"""Scene $x$ with power $S$, blurred by $H$, with white noise: all of its posterior.
+    r"""Scene $x$ with power $S$, blurred by $H$, with white noise: its posterior.
 
     Everything is periodic, float64, in waves of an orthonormal Fourier transform.
 
-    >>> model = LinearGaussian(power, transfer(gaussian(2.0), 96, 80), 0.01**2)
-    >>> answers = model.sample(y, 8, torch.Generator().manual_seed(0))
+    >>> from deblur_vae.camera import gaussian, transfer
+    >>> blur = transfer(gaussian(2.0), 24, 20)
+    >>> model = LinearGaussian(torch.ones(24, 11), blur, noise=0.01**2)
+    >>> y = torch.zeros(24, 20)
+    >>> model.sample(y, 8, torch.Generator().manual_seed(0)).shape
+    torch.Size([8, 24, 20])
+    >>> f'{model.deviation():.2f}'  # white noise of variance 1: most is lost
+    '0.90'
     """
     power: Tensor # S, variance of each wave of the scene, [h,w//2+1]
     gain: Tensor # H, the blur's transfer function, [h,w//2+1], complex
@@ -216,7 +266,12 @@ def laplace_nll(
     error: Tensor, # sharp minus predicted, [...,3,H,W], RGB
     log_scale: Tensor, # ln b along `opponent`, [...,3,H,W]
 ) -> Tensor: # [...], nats a picture
-    r"Negative log-density of a Laplace distribution, $\sum |e|/b + \ln 2b$."
+    r"""Negative log-density of a Laplace distribution, $\sum |e|/b + \ln 2b$.
+
+    >>> error, log_scale = torch.zeros(3, 2, 2), torch.full((3, 2, 2), math.log(0.5))
+    >>> laplace_nll(error, log_scale), laplace_nll(error + 0.1, log_scale)
+    (tensor(0.), tensor(1.3856))
+    """
     nats = opponent(error).abs() * torch.exp(-log_scale) + log_scale
     return nats.sum((-3, -2, -1)) + math.log(2) * math.prod(error.shape[-3:])
 
@@ -225,26 +280,42 @@ def laplace_noise(
     log_scale: Tensor, # ln b along `opponent`, [...,3,H,W]
     generator: torch.Generator,
 ) -> Tensor: # [...,3,H,W], RGB
-    "A draw of the error, independent along each axis of each pixel."
+    """A draw of the error, independent along each axis of each pixel.
+
+    >>> log_scale = torch.full((3, 100, 100), math.log(0.1))
+    >>> noise = laplace_noise(log_scale, torch.Generator().manual_seed(0))
+    >>> f'{noise.std() / 0.1:.2f}'  # √2 scales
+    '1.42'
+    """
     u = torch.rand(log_scale.shape, generator=generator) - 0.5
     size = -torch.log1p(-2 * u.abs() + 1e-7) * log_scale.exp()
     return opponent(u.sign() * size, back=True)
 
 # %% ../nbs/05_latent.ipynb #8a0f3fee
 class ResBlock(nn.Module):
-    "Two 3×3 convolutions and a shortcut, [B,C,H,W] → the same; it begins with x."
+    """Two 3×3 convolutions and a shortcut, [B,C,H,W] → the same; it begins with x.
+
+    >>> x = torch.rand(2, 8, 16, 16)
+    >>> torch.equal(ResBlock(8)(x), x)
+    True
+    """
     def __init__(self, channels: int):
         super().__init__()
         self.first = nn.Conv2d(channels, channels, 3, padding=1)
         self.second = nn.Conv2d(channels, channels, 3, padding=1)
-        nn.init.zeros_(self.second.weight), nn.init.zeros_(self.second.bias)
+        nn.init.zeros_(self.second.weight)
+        nn.init.zeros_(self.second.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.second(F.silu(self.first(x)))
 
 
 def res_blocks(channels: int, n: int) -> nn.Sequential:
-    "`n` of them, one after the other."
+    """`n` of `ResBlock`, one after the other.
+
+    >>> len(res_blocks(8, 3))
+    3
+    """
     return nn.Sequential(*(ResBlock(channels) for _ in range(n)))
 
 # %% ../nbs/05_latent.ipynb #4c0f77a2
@@ -255,6 +326,10 @@ class LaplaceNet(nn.Module):
     or more leaves nothing that half the size could not hold. `mean` is the blurry
     picture plus a change; `log_scale` is ln b of a Laplace distribution, along the
     three axes of `opponent`.
+
+    >>> mean, log_scale, half, eighth = LaplaceNet()(torch.rand(1, 3, 80, 64))
+    >>> mean.shape, half.shape, eighth.shape[1:]
+    (torch.Size([1, 3, 80, 64]), torch.Size([1, 32, 40, 32]), torch.Size([80, 10, 8]))
     """
     def __init__(
         self,
@@ -271,7 +346,8 @@ class LaplaceNet(nn.Module):
         self.down8 = nn.Conv2d(middle, deep, 2, stride=2)
         self.up4, self.up2 = nn.Conv2d(deep, middle, 1), nn.Conv2d(middle, width, 1)
         self.head = nn.Conv2d(width, 24, 3, padding=1)
-        nn.init.zeros_(self.head.weight), nn.init.zeros_(self.head.bias)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
         with torch.no_grad(): self.head.bias[12:] = math.log(0.03)
 
     def forward(self, y: Tensor) -> tuple[Tensor, ...]: # [B,3,H,W], sides: 8·whole
@@ -286,7 +362,12 @@ class LaplaceNet(nn.Module):
 
 # %% ../nbs/05_latent.ipynb #506aa12f
 class Given(NamedTuple):
-    "What a blurry picture says, computed once for all latents that are decoded."
+    """What a blurry picture says, computed once for all latents that are decoded.
+
+    >>> given = AnswerNet(latent_dim=2).given(torch.rand(1, 3, 33, 50))
+    >>> given.mean.shape, given.prior[0].shape
+    (torch.Size([1, 3, 40, 56]), torch.Size([1, 2, 5, 7]))
+    """
     size: tuple[int, int] # height and width of the picture
     mean: Tensor # of `LaplaceNet`, [B,3,H,W], its sides rounded up to 8·whole
     log_scale: Tensor # ln b, [B,3,H,W]
@@ -296,7 +377,11 @@ class Given(NamedTuple):
 
 
 def whole_eighths(x: Tensor) -> Tensor: # [B,3,H,W] → sides divisible by 8
-    "A picture with its last row and column repeated."
+    """A picture with its last row and column repeated.
+
+    >>> whole_eighths(torch.rand(1, 3, 33, 48)).shape
+    torch.Size([1, 3, 40, 48])
+    """
     h, w = x.shape[2:]
     return F.pad(x, (0, -w % 8, 0, -h % 8), mode='replicate')
 
@@ -308,10 +393,10 @@ class AnswerNet(nn.Module):
     each pixel. z is a map at an eighth of the size, [B,D,H/8,W/8], or one vector for
     the picture, [B,D,1,1].
 
-        >>> net = AnswerNet(latent_dim=2)
-        >>> given = net.given(torch.rand(1, 3, 80, 64))
-        >>> net.decode(given, given.prior[0])[0].shape
-        torch.Size([1, 3, 80, 64])
+    >>> net = AnswerNet(latent_dim=2)
+    >>> given = net.given(torch.rand(1, 3, 80, 64))
+    >>> net.decode(given, given.prior[0])[0].shape
+    torch.Size([1, 3, 80, 64])
     """
     def __init__(
         self,
@@ -339,8 +424,10 @@ class AnswerNet(nn.Module):
         self.posterior = nn.Conv2d(64, 2 * latent_dim, 1)
         self.prior = nn.Conv2d(start[2], 2 * latent_dim, 1)
         for layer in (self.prior, self.wider):
-            nn.init.zeros_(layer.weight), nn.init.zeros_(layer.bias)
-        nn.init.normal_(self.head.weight, std=0.005), nn.init.zeros_(self.head.bias)
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+        nn.init.normal_(self.head.weight, std=0.005)
+        nn.init.zeros_(self.head.bias)
 
     def given(self, y: Tensor) -> Given: # [B,3,H,W] in [0,1], any size from 16
         "What a blurry picture says. The start is not trained here: no gradient."
@@ -371,19 +458,34 @@ class AnswerNet(nn.Module):
         return (given.mean + change)[..., :h, :w], log_scale[..., :h, :w]
 
 # %% ../nbs/05_latent.ipynb #d4dffc6e
-def kl_between(q: tuple[Tensor, Tensor], p: tuple[Tensor, Tensor]) -> Tensor:
-    "KL(q ‖ p) of normal distributions, of each number, from means and ln variances."
+def kl_between(
+    q: tuple[Tensor, Tensor], # mean and ln variance of a normal distribution
+    p: tuple[Tensor, Tensor], # of another
+) -> Tensor: # of each number, of their shape
+    r"""$\mathrm{KL}(q\,\|\,p)$ in nats.
+
+    >>> zero, two = torch.zeros(1), torch.full((1,), 2.0)
+    >>> kl_between((two, zero), (zero, zero))
+    tensor([2.])
+    """
     (m, s), (n, t) = q, p
     return 0.5 * (t - s + (s.exp() + (m - n).square()) / t.exp() - 1)
 
 
-def log_normal(z: Tensor, normal: tuple[Tensor, Tensor]) -> Tensor: # [B]
-    "ln density of z, [B,...], under a normal distribution."
+def log_normal(
+    z: Tensor, # [B,...]
+    normal: tuple[Tensor, Tensor], # mean and ln variance, of that shape
+) -> Tensor: # [B]
+    """ln density of z under a normal distribution.
+
+    >>> log_normal(torch.zeros(1, 2), (torch.zeros(1, 2), torch.zeros(1, 2)))
+    tensor([-1.8379])
+    """
     mu, logvar = normal
     nats = (z - mu).square() / logvar.exp() + logvar + math.log(2 * math.pi)
     return -0.5 * nats.flatten(1).sum(1)
 
-
+# %% ../nbs/05_latent.ipynb #d4dffd7f
 def answer_loss(
     model: AnswerNet,
     y: Tensor, # blurry, [B,3,H,W]
@@ -396,12 +498,18 @@ def answer_loss(
     r"""Minus the evidence bound, $-\ln p(x|y,z)+\mathrm{KL}(q\,\|\,p)$, a pixel value.
 
     Free bits after Kingma et al. 2016. The squared error keeps the mean a mean.
+
+    >>> y, x = torch.rand(2, 2, 3, 32, 24)
+    >>> loss, parts = answer_loss(AnswerNet(), y, x, torch.Generator().manual_seed(0))
+    >>> loss.shape, list(parts)
+    (torch.Size([]), ['nll', 'mse', 'kl'])
     """
     given = model.given(y)
     q = model.encode(given, x)
     mean, log_scale = model.decode(given, sample_posterior(*q, generator))
     error, values = x - mean, x[0].numel()
-    nll, mse = laplace_nll(error, log_scale).mean() / values, error.square().mean()
+    nll = laplace_nll(error, log_scale).mean() / values
+    mse = error.square().mean()
     kl = kl_between(q, given.prior).mean(0)
     loss = nll + squares * mse + kl_weight * kl.clamp_min(free).sum() / values
     parts = dict(nll=nll.item() * values, mse=mse.item(), kl=kl.sum().item())
@@ -416,7 +524,12 @@ def log_weights(
     n: int, # draws from q
     generator: torch.Generator,
 ) -> Tensor: # [n,B], nats
-    r"$\ln\,p(x|y,z)\,p(z|y)/q(z|x,y)$ for draws z from q(z|x,y)."
+    r"""$\ln\,p(x|y,z)\,p(z|y)/q(z|x,y)$ for draws z from q(z|x,y).
+
+    >>> y, x = torch.rand(2, 2, 3, 32, 24)
+    >>> log_weights(AnswerNet(), y, x, 5, torch.Generator().manual_seed(0)).shape
+    torch.Size([5, 2])
+    """
     given = model.given(y)
     q, rows = model.encode(given, x), []
     for _ in range(n):
@@ -432,6 +545,9 @@ def importance_bound(weights: Tensor) -> Tensor: # [n,B] of `log_weights` → na
 
     With n = 1 it is the ELBO's; it falls towards the truth as n grows (Burda et al.
     2016, *Importance weighted autoencoders*).
+
+    >>> importance_bound(torch.tensor([[-3.0], [-5.0]]))  # the mean would be 4
+    tensor([3.5662])
     """
     return math.log(len(weights)) - weights.logsumexp(0)
 
@@ -446,6 +562,11 @@ def energy_score(
     Lowest on average for the true distribution (Gneiting & Raftery 2007, *Strictly
     proper scoring rules, prediction, and estimation*). Distances are root sums of
     squares over all values of a picture.
+
+    >>> x = torch.zeros(1, 3, 2, 2)
+    >>> sure, spread = torch.stack([x + 0.1, x + 0.1]), torch.stack([x - 0.1, x + 0.1])
+    >>> energy_score(sure, x), energy_score(spread, x)
+    (tensor([0.3464]), tensor([0.]))
     """
     n, rows = len(samples), samples.flatten(2).transpose(0, 1)
     truth = (rows - x.flatten(1)[:, None]).norm(dim=2).mean(1)
@@ -460,7 +581,12 @@ def answers(
     n: int, # how many
     generator: torch.Generator, # where the latents are drawn
 ) -> Tensor: # [n,3,H,W], not clipped
-    "Sharp pictures that could all be what was blurred: one for each draw of p(z|y)."
+    """Sharp pictures that could all be what was blurred: one for each draw of p(z|y).
+
+    >>> net, dice = AnswerNet(), torch.Generator().manual_seed(0)
+    >>> answers(net, torch.rand(3, 32, 24), n=4, generator=dice).shape
+    torch.Size([4, 3, 32, 24])
+    """
     given = model.given(blurry[None])
     return torch.cat([model.decode(given, sample_posterior(*given.prior, generator))[0]
                       for _ in range(n)])
@@ -468,7 +594,12 @@ def answers(
 # %% ../nbs/05_latent.ipynb #b0a206ee
 @lru_cache(maxsize=2)
 def shipped_answers(device: str | torch.device = 'cpu') -> AnswerNet:
-    "The network that comes with the package. ValueError if it is not there."
+    """The network that comes with the package. ValueError if it is not there.
+
+    >>> net = shipped_answers()
+    >>> net.config['latent_dim'], net.training
+    (4, False)
+    """
     path = Path(str(files('deblur_vae') / 'weights' / 'answers.safetensors'))
     if path.is_file(): return load_model(path, device, (AnswerNet,))
     raise ValueError(f'there are no weights ({path}): install the package again')
@@ -484,6 +615,11 @@ def choice_bound(
     A choice among k is worth ln k nats. Spent where it helps most (reverse
     water-filling, Cover & Thomas 2006, 10.3.3), it lowers each variance of the draws
     above a level $\theta$ to it, where $\sum\frac12\ln(\lambda_j/\theta)=\ln k$.
+
+    >>> one_way = torch.zeros(100, 3, 2, 2)  # all that is open is one number
+    >>> one_way[:, 0, 0, 0] = torch.linspace(-1, 1, 100)
+    >>> f'{choice_bound(one_way, own=0.0, choices=2):.2f}'  # of two, the nearer
+    '6.02'
     """
     flat = (samples - samples.mean(0)).flatten(1).double()
     power = torch.linalg.eigvalsh(flat @ flat.T / (len(flat) - 1))
@@ -499,28 +635,45 @@ def covered(
     error: np.ndarray, # of any shape, at least 0
     width: np.ndarray, # half of an interval's width, same shape
 ) -> float:
-    "Share of the errors that lie inside."
+    """Share of the errors that lie inside.
+
+    >>> covered(np.array([0.1, 0.2, 0.3, 0.4]), np.full(4, 0.3))
+    0.75
+    """
     return float((error <= width).mean())
 
 
-def conformal_factor(error: np.ndarray, width: np.ndarray, level: float = 0.9) -> float:
+def conformal_factor(
+    error: np.ndarray, # of pixels that were held back, of any shape, at least 0
+    width: np.ndarray, # half of an interval's width, same shape
+    level: float = 0.9,
+) -> float:
     r"""By how much to multiply widths, so that `level` of new errors lie inside.
 
     The $\lceil(n+1)\,level\rceil$-th smallest of n ratios (Angelopoulos et al. 2022);
-    infinite if n is too small to say. ValueError without any."""
+    infinite if n is too small to say. ValueError without any.
+
+    >>> conformal_factor(np.arange(1.0, 20.0), np.full(19, 10.0))
+    1.8
+    """
     ratios = np.sort((error / width).ravel())
     if not len(ratios): raise ValueError('there are no errors to calibrate with')
     rank = math.ceil((len(ratios) + 1) * level)
     return float(ratios[rank - 1]) if rank <= len(ratios) else math.inf
 
-
+# %% ../nbs/05_latent.ipynb #ea2018dc
 def reliability(
-    error: np.ndarray,
-    width: np.ndarray,
+    error: np.ndarray, # of any shape, at least 0
+    width: np.ndarray, # half of an interval's width, same shape
     bins: int = 10, # of equally many pixels
     level: float = 0.9,
 ) -> list[tuple[float, float]]: # mean width, observed quantile; from sure to unsure
-    "What an honest doubt has on the diagonal."
+    """What an honest doubt has on the diagonal.
+
+    >>> error, width = np.linspace(0, 1, 1001), np.full(1001, 0.5)
+    >>> [(said, round(seen, 2)) for said, seen in reliability(error, width, bins=2)]
+    [(0.5, 0.45), (0.5, 0.95)]
+    """
     order = np.argsort(width, axis=None, kind='stable')
     return [(float(width.ravel()[part].mean()),
              float(np.quantile(error.ravel()[part], level)))
@@ -535,7 +688,11 @@ def pinball(
 ) -> Tensor: # scalar, a weighted mean
     r"""Least where `width` is the quantile of `level`: the mean of $\rho$ above.
 
-    The same for logarithms of both, since a quantile of them is their quantile."""
+    The same for logarithms of both, since a quantile of them is their quantile.
+
+    >>> pinball(torch.tensor([3.0, 1.0]), torch.tensor([2.0, 2.0]))  # 0.9 and 0.1
+    tensor(0.5000)
+    """
     weight = torch.as_tensor(weight).expand_as(error)
     loss = torch.maximum(level * (error - width), (level - 1) * (error - width))
     return (weight * loss).sum() / weight.sum()
@@ -546,7 +703,12 @@ def quantile_weights(
     error: Tensor, # one or several kinds, [n,m]
     level: float = 0.9,
 ) -> Tensor: # [k,m]
-    "Weights such that `seen @ weights` is the quantile of `error`, by the pinball loss."
+    """Weights such that `seen @ weights` is the quantile of `error`, by `pinball`.
+
+    >>> seen, error = torch.ones(1001, 1), torch.linspace(0, 1, 1001)[:, None]
+    >>> f'{quantile_weights(seen, error).item():.2f}'
+    '0.90'
+    """
     weights = torch.linalg.lstsq(seen, error).solution.requires_grad_()
     optimiser = torch.optim.Adam([weights], 0.05)
     for step in range(400):

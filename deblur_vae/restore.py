@@ -33,7 +33,13 @@ def rescaled(
     kernel: Tensor, # [n,m], odd sides
     factor: float,
 ) -> Tensor: # odd sides, sum 1
-    "A kernel, `factor` times as wide; linear between its taps."
+    """A kernel, `factor` times as wide; linear between its taps.
+
+    >>> from deblur_vae.camera import gaussian, spread
+    >>> kernel = gaussian(3.0)
+    >>> f'{spread(kernel):.1f} {spread(rescaled(kernel, 2.0)):.1f}'
+    '3.0 6.0'
+    """
     sides = [1 if k == 1 else 2 * round(factor * (k // 2)) + 3 for k in kernel.shape]
     down, across = (torch.linspace(-1, 1, n) * (n // 2) / factor / max(1, k // 2)
                     for n, k in zip(sides, kernel.shape))
@@ -41,16 +47,24 @@ def rescaled(
     wide = F.grid_sample(kernel[None, None], places[None], align_corners=True)[0, 0]
     return wide / wide.sum()
 
-
+# %% ../nbs/12_restore.ipynb #6cc7ed4b
 def beside(
     x: Tensor, # [3,H,W] in [0,1]
     blur: Blur, # of `estimate_blur` or `known_blur`
 ) -> list[Scene]: # two
-    "The blur, narrower and wider, with spectra that fit."
+    """The blur, narrower and wider, with spectra that fit.
+
+    >>> from deblur_vae.camera import gaussian, spread
+    >>> x = torch.rand(3, 40, 40, generator=torch.Generator().manual_seed(0))
+    >>> narrower, wider = beside(x, known_blur(x, gaussian(2.0)))
+    >>> bool(spread(narrower.kernel) < spread(gaussian(2.0)) < spread(wider.kernel))
+    True
+    """
     if blur.family == 'kernel':
         kernels = [rescaled(blur.kernel, factor) for factor in BESIDE]
         return [scene_of(x, known_blur(x, kernel)) for kernel in kernels]
-    this, (kind, _, quality) = Candidate(blur.family, blur.parameters), blur.spectrum
+    this = Candidate(blur.family, blur.parameters)
+    kind, _, quality = blur.spectrum
     seen = evidence(x, DENSE, quality, 1.0)
     found = scored([(kind, resized(this, factor)) for factor in BESIDE], seen, 6)
     spectra = [Spectrum(kind, g.theta, quality) for g in found]
@@ -60,7 +74,15 @@ def beside(
 
 # %% ../nbs/12_restore.ipynb #261a48f0
 class Views(Restorer):
-    "A `Restorer` with four answers: too little, about right, too much, and doubtful."
+    """A `Restorer` with four answers: too little, about right, too much, and doubtful.
+
+    >>> from deblur_vae.camera import gaussian
+    >>> x = torch.rand(3, 40, 40, generator=torch.Generator().manual_seed(0))
+    >>> blur = known_blur(x, gaussian(1.0))
+    >>> window = Views((40, 40), scene_of(x, blur), beside(x, blur))
+    >>> window.views(window.extend(x - 0.5)).shape == (4, 3, *window.frame)
+    True
+    """
     def __init__(
         self,
         size: tuple[int, int], # height and width
@@ -79,11 +101,15 @@ class Views(Restorer):
         return torch.stack(self.filter(z, ['narrower', 1.0, 'wider', DOUBT]))
 
 # %% ../nbs/12_restore.ipynb #5ad2abb9
-LEAST_SCALE = 0.002
+LEAST_SCALE = 0.002  # of white, half a level of 255: nothing is divided by less
 
 
 class Told(NamedTuple):
-    "What the network is told of a whole picture."
+    """What the network is told of a whole picture.
+
+    >>> [round(n, 2) for n in Told(noise=0.01, scale=0.03, quality=75).numbers]
+    [0.7, 0.49, 1.0]
+    """
     noise: float # standard deviation, in [0,1]
     scale: float # of errors, see `scale_of`
     quality: int | None # of the JPEG file
@@ -96,25 +122,40 @@ class Told(NamedTuple):
 
 
 def scale_of(views: Tensor) -> float: # [4,3,H,W] of `Views.views`
-    "Root of the mean square by which the doubtful answer differs from the likeliest."
+    """Root of the mean square by which the doubtful answer differs from the likeliest.
+
+    >>> flat = torch.zeros(3, 8, 8)
+    >>> round(scale_of(torch.stack([flat, flat, flat, flat + 0.05])), 4)
+    0.05
+    """
     return max(LEAST_SCALE, (views[3] - views[1]).square().mean().sqrt().item())
 
 # %% ../nbs/12_restore.ipynb #6d54257e
 class ResidualBlock(nn.Module):
-    "Two convolutions and a shortcut, [B,C,H,W] → the same; it begins with x."
+    """Two convolutions and a shortcut, [B,C,H,W] → the same; it begins with x.
+
+    >>> x = torch.rand(2, 8, 16, 16)
+    >>> torch.equal(ResidualBlock(8)(x), x)
+    True
+    """
     def __init__(self, channels: int, dilation: int = 1):
         super().__init__()
         reach = dict(padding=dilation, dilation=dilation)
         self.first = nn.Conv2d(channels, channels, 3, **reach)
         self.second = nn.Conv2d(channels, channels, 3, padding=1)
-        nn.init.zeros_(self.second.weight), nn.init.zeros_(self.second.bias)
+        nn.init.zeros_(self.second.weight)
+        nn.init.zeros_(self.second.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.second(F.relu(self.first(x)))
 
 
 def stack(channels: int, dilations: Sequence[int]) -> nn.Sequential:
-    "Residual blocks, one for each of `dilations`."
+    """Residual blocks, one for each of `dilations`.
+
+    >>> [block.first.dilation for block in stack(8, (1, 2, 4))]
+    [(1, 1), (2, 2), (4, 4)]
+    """
     return nn.Sequential(*(ResidualBlock(channels, d) for d in dilations))
 
 # %% ../nbs/12_restore.ipynb #5f85e309
@@ -123,7 +164,11 @@ BANDS = 3, 7, 15, 31 # sides of the boxes between which `detail` looks
 
 
 def smooth(x: Tensor, side: int) -> Tensor: # [B,1,H,W] → the same
-    "Mean over a box: down its columns, then along its rows."
+    """Mean over a box, columns first and then rows; at a border, of what is there.
+
+    >>> smooth(torch.tensor([[[[0.0, 0.0, 9.0, 0.0]]]]), 3)
+    tensor([[[[0.0000, 3.0000, 3.0000, 4.5000]]]])
+    """
     for box in ((side, 1), (1, side)):
         reach = [n // 2 for n in box]
         x = F.avg_pool2d(x, box, 1, reach, count_include_pad=False)
@@ -131,7 +176,13 @@ def smooth(x: Tensor, side: int) -> Tensor: # [B,1,H,W] → the same
 
 
 def detail(x: Tensor) -> Tensor: # [B,3,H,W] → [B,4,H/2,W/2]
-    "Logarithm of how much there is of each fineness, place by place, in the grey."
+    """Logarithm of how much there is of each fineness, place by place, in the grey.
+
+    >>> noise = torch.rand(1, 3, 32, 48, generator=torch.Generator().manual_seed(0))
+    >>> levels = detail(noise)
+    >>> levels.shape, levels.mean((0, 2, 3)).argmax().item()  # it is finest
+    (torch.Size([1, 4, 16, 24]), 0)
+    """
     coarse, levels = F.avg_pool2d(x.mean(1, keepdim=True), 2), []
     for side in BANDS:
         fine, coarse = coarse, smooth(coarse, side)
@@ -140,7 +191,12 @@ def detail(x: Tensor) -> Tensor: # [B,3,H,W] → [B,4,H/2,W/2]
 
 # %% ../nbs/12_restore.ipynb #ceb05488
 class RestoreNet(nn.Module):
-    "From the blurry picture and the answers of four filters to a better answer."
+    """From the blurry picture and the answers of four filters to a better answer.
+
+    >>> net = RestoreNet()
+    >>> net(torch.rand(2, SEEN, 32, 48), doubt=True).shape
+    torch.Size([2, 5, 32, 48])
+    """
     def __init__(
         self,
         channels: int = 48, # at half the size
@@ -162,12 +218,15 @@ class RestoreNet(nn.Module):
         self.out = nn.Conv2d(channels, tail, 1)
         self.full = nn.Conv2d(SEEN + tail, tail, 3, padding=1)
         self.last = nn.Conv2d(tail, 3, 3, padding=1)
-        nn.init.zeros_(self.last.weight), nn.init.zeros_(self.last.bias)
-        half = channels // 2
+        nn.init.zeros_(self.last.weight)
+        nn.init.zeros_(self.last.bias)
+        narrow = channels // 2
         self.guess = nn.Sequential(
-            nn.Conv2d(channels + 2 * len(BANDS), half, 3, padding=2, dilation=2), nn.ReLU(),
-            nn.Conv2d(half, half, 3, padding=4, dilation=4), nn.ReLU(),
-            nn.Conv2d(half, 2, 1))
+            nn.Conv2d(channels + 2 * len(BANDS), narrow, 3, padding=2, dilation=2),
+            nn.ReLU(),
+            nn.Conv2d(narrow, narrow, 3, padding=4, dilation=4),
+            nn.ReLU(),
+            nn.Conv2d(narrow, 2, 1))
 
     def features(self, seen: Tensor) -> Tensor: # [B,channels,H/2,W/2]
         "What both answers are made of."
@@ -176,7 +235,7 @@ class RestoreNet(nn.Module):
         return self.after(f)
 
     def clues(self, seen: Tensor, features: Tensor) -> Tensor: # [B,channels+8,H/2,W/2]
-        "What the doubt is made of: also how much detail is in the picture and the answer."
+        "What the doubt is made of: also how much detail is in picture and answer."
         return torch.cat([features, detail(seen[:, :3]), detail(seen[:, 6:9])], 1)
 
     def log_doubt(self, clues: Tensor) -> Tensor: # [B,2,H,W]
@@ -206,7 +265,12 @@ def seen_by(
     inside: Tensor, # 1 in the picture, 0 beyond its border, [1,H,W]
     told: Told,
 ) -> Tensor: # [19,H,W]
-    "All that the network sees of a picture."
+    """All that the network sees of a picture.
+
+    >>> pictures, inside = torch.rand(5, 3, 24, 32), torch.ones(1, 24, 32)
+    >>> seen_by(pictures, inside, Told(0.01, 0.03, None)).shape
+    torch.Size([19, 24, 32])
+    """
     y, less, likely, more, doubtful = pictures.clamp(0, 1)
     apart = [(v - likely) / told.scale for v in (less, more, doubtful)]
     numbers = torch.tensor(told.numbers)[:, None, None].expand(3, *y.shape[1:])
@@ -214,7 +278,12 @@ def seen_by(
 
 
 def without_doubt(pictures: Tensor) -> Tensor: # [5,3,H,W], see `seen_by`
-    "The narrower and the wider view repeat the likeliest: so a known blur is trained."
+    """The narrower and the wider view repeat the likeliest: so a known blur is trained.
+
+    >>> pictures = torch.arange(5.0)[:, None, None, None].expand(5, 3, 8, 8)
+    >>> without_doubt(pictures)[:, 0, 0, 0].tolist()
+    [0.0, 2.0, 2.0, 2.0, 4.0]
+    """
     return pictures[[0, 2, 2, 2, 4]]
 
 # %% ../nbs/12_restore.ipynb #256d521d
@@ -222,11 +291,17 @@ def without_doubt(pictures: Tensor) -> Tensor: # [5,3,H,W], see `seen_by`
 def mended(
     net: RestoreNet,
     pictures: Tensor, # see `seen_by`
-    inside: Tensor,
+    inside: Tensor, # see `seen_by`
     told: Told,
     doubt: bool = False, # see `RestoreNet`
 ) -> Tensor: # [3,H,W] or [5,H,W], not clipped, on the device of `pictures`
-    "The likeliest answer with what the network changes; `doubt` in units of white."
+    """The likeliest answer with what the network changes; `doubt` in units of white.
+
+    >>> pictures, inside = torch.rand(5, 3, 21, 30), torch.ones(1, 21, 30)
+    >>> untrained = mended(RestoreNet(), pictures, inside, Told(0.01, 0.03, None))
+    >>> torch.equal(untrained, pictures[2])
+    True
+    """
     h, w = inside.shape[1:]
     seen = seen_by(pictures, inside, told)[None]
     seen = F.pad(seen, (0, -w % 8, 0, -h % 8), mode='replicate')
@@ -235,10 +310,15 @@ def mended(
     answer[:3] += pictures[2]
     return answer
 
-
+# %% ../nbs/12_restore.ipynb #256d532e
 @lru_cache(maxsize=4)
 def pretrained(device: str | torch.device = 'cpu') -> RestoreNet:
-    "The network that comes with the package. ValueError if it is not there."
+    """The network that comes with the package. ValueError if it is not there.
+
+    >>> net = pretrained()
+    >>> net.config['channels'], net.training
+    (48, False)
+    """
     path = Path(str(files('deblur_vae') / 'weights' / 'restore.safetensors'))
     if path.is_file(): return load_model(path, device, (RestoreNet,))
     raise ValueError(f'there are no weights ({path}): install the package again, '

@@ -145,4 +145,4 @@ def test_command(tmp_path, capsys):
 def test_the_table_has_every_condition_and_none_fell_behind():
     with open(TABLES / 'doubt.csv') as file: rows = list(csv.DictReader(file))
     assert {row['method'] for row in rows} == set(METHODS)
-    for row in rows: assert 0.8 < float(row['inside']) < 1, row
+    for row in rows: assert (0.83 if row['method'] == 'restore' else 0.8) < float(row['inside']) < 1, row

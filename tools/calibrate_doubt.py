@@ -2,9 +2,10 @@
 
     python tools/calibrate_doubt.py FACES PHOTOS
 
-FACES and PHOTOS are the folders of train_doubt.py; pictures and seeds are other ones.
-Each is degraded by camera.EVERYDAY (one in five is told its blur) and goes through
-`enhance_pixels`. By what its widths have to be multiplied, so that nine in ten of its
+FACES and PHOTOS are folders of pictures that no network was trained on, e.g.
+../shared/data/faces/val and ../shared/data/photos/val; those that benchmarks/doubt.py
+takes of them are left out. Each is degraded by camera.EVERYDAY (one in five is told its
+blur) and goes through `enhance_pixels`. By what its widths have to be multiplied, so that nine in ten of its
 errors lie inside, depends on what the estimate says of it: a quantile regression on
 `circumstances` finds the weights (Gibbs, Cherian & Candès 2023, arXiv:2305.12616), and
 so the widths hold for each of the circumstances and not only on average. A fit to nine
@@ -19,19 +20,20 @@ from unittest.mock import patch
 import numpy as np
 import torch
 from joblib import Parallel, delayed
+from torch import Tensor
 from tqdm.auto import tqdm
-from train_doubt import LEVEL
+from train_doubt import FINEST, LEVEL
 from train_restore import TOLD_SHARE, scene
 
 from deblur_vae import enhance
 from deblur_vae.camera import EVERYDAY
-from deblur_vae.data import list_pictures
 from deblur_vae.enhance import (METHODS, blur_of, circumstances, enhance_pixels,
                                 factor_of)
+from deblur_vae.evaluate import Scenes
 from deblur_vae.latent import quantile_weights
 
 KEPT = 1000 # pixels of a picture that are kept, at random
-FINEST = 1e-3 / 255 # the smallest error, since its logarithm is taken
+MEASURED = 60 # pictures of each folder that benchmarks/doubt.py takes
 
 
 def ratios(seed: int, faces: list[Path], photos: list[Path]) -> list[tuple]:
@@ -55,17 +57,24 @@ def ratios(seed: int, faces: list[Path], photos: list[Path]) -> list[tuple]:
     return rows
 
 
-def collected(folders: list[Path], samples: int, workers: int) -> dict[str, list[tuple]]:
+def unmeasured(folder: Path) -> list[Path]:
+    "Pictures that benchmarks/doubt.py leaves."
+    taken = set(Scenes(folder, MEASURED).names)
+    return [folder / name for name in Scenes(folder).names if name not in taken]
+
+
+def collected(folders: list[Path], samples: int, workers: int) -> dict[str, list]:
     "What `ratios` gives, by method."
-    names = [[folder / name for name in list_pictures(folder)] for folder in folders]
+    names = [unmeasured(folder) for folder in folders]
     jobs = (delayed(ratios)(seed, *names) for seed in range(samples))
     found = {method: [] for method in METHODS}
-    for rows in tqdm(Parallel(workers, return_as='generator')(jobs), 'pictures', samples):
+    done = Parallel(workers, return_as='generator')(jobs)
+    for rows in tqdm(done, 'pictures', samples):
         for method, *row in rows: found[method].append(row)
     return found
 
 
-def fitted(seen: torch.Tensor, errors: torch.Tensor) -> torch.Tensor: # [n,k], [n,m] → [k]
+def fitted(seen: Tensor, errors: Tensor) -> Tensor: # [n,k], [n,m] → [k]
     "Weights of the circumstances, from m errors of each picture."
     pixels = seen.repeat_interleave(errors.shape[1], 0)
     return quantile_weights(pixels, errors.flatten()[:, None], LEVEL)[:, 0]
@@ -74,7 +83,8 @@ def fitted(seen: torch.Tensor, errors: torch.Tensor) -> torch.Tensor: # [n,k], [
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('folders', nargs=2, type=Path, metavar=('FACES', 'PHOTOS'))
+    parser.add_argument('folders', nargs=2, type=Path, metavar='FOLDER',
+                        help='FACES, PHOTOS')
     parser.add_argument('--samples', type=int, default=1700, help='pictures to degrade')
     parser.add_argument('--workers', type=int, default=2)
     args = parser.parse_args()
@@ -83,8 +93,9 @@ def main() -> None:
         some = len(rows) * 9 // 10
         bounds = (seen[some:] @ fitted(seen[:some], errors[:some]))[:, None]
         inside = (errors[some:] < bounds).float().mean()
-        print(f'{method!r}:', tuple(round(w, 3) for w in fitted(seen, errors).tolist()),
-              f'# {len(rows)} pictures; fitted to {some}, of the others {inside:.3f} inside')
+        weights = tuple(round(w, 3) for w in fitted(seen, errors).tolist())
+        print(f'{method!r}: {weights}, # {len(rows)} pictures; fitted to {some}, of the '
+              f'others {inside:.3f} inside')
 
 
 if __name__ == '__main__': main()

@@ -27,8 +27,11 @@ from deblur_vae.latent import pinball, quantile_weights
 from deblur_vae.model import save_model
 from deblur_vae.restore import RestoreNet, pretrained
 
-LEVEL, PATCHED, RATE, EPOCHS, CACHED = 0.9, 0.5, 3e-3, 20, 500
-FINEST = 0.25 / 255  # errors below are those of rounding
+LEVEL = 0.9  # share of the errors that lie inside
+PATCHED = 0.5  # share of pictures with a patch that is blurred twice
+RATE, EPOCHS = 3e-3, 20  # the highest learning rate; passes over the batches
+CACHED = 500  # batches, whose features fit into memory
+FINEST = 0.25 / 255  # of white: errors below are those of rounding
 
 
 def patched(shot: Shot, rng: np.random.Generator) -> Tensor: # [3,h,w]
@@ -47,8 +50,8 @@ def patched(shot: Shot, rng: np.random.Generator) -> Tensor: # [3,h,w]
 
 
 def sample(seed: int, faces: list[Path], photos: list[Path]):
-    """As train_restore.sample; the further numbers: what the filter expects, and whether
-    there is a patch."""
+    """As train_restore.sample; the further numbers: the deviation that the filter
+    expects, and whether there is a patch."""
     rng = np.random.default_rng((17, seed))
     shot = EVERYDAY(scene(rng, faces, photos), (18, seed))
     twice = rng.random() < PATCHED
@@ -91,7 +94,7 @@ def fit_branch(path: Path, samples: list, epochs: int) -> RestoreNet:
     batches, rng = cached(net, samples, CACHED), np.random.default_rng(20)
     optimiser = torch.optim.AdamW(net.guess.parameters(), RATE, fused=True)
     first = 0
-    if path.exists():
+    if path.exists():  # it goes on
         state = torch.load(path, weights_only=True)
         first = state['epoch']
         net.guess.load_state_dict(state['guess'])
@@ -110,14 +113,16 @@ def fit_branch(path: Path, samples: list, epochs: int) -> RestoreNet:
             optimiser.step()
             losses.append(loss.item())
         state = dict(guess=net.guess.state_dict(), optimiser=optimiser.state_dict())
-        torch.save(state | dict(epoch=epoch + 1), part := path.with_suffix('.part'))
-        part.rename(path)
+        beside = path.with_suffix('.part')
+        torch.save(state | dict(epoch=epoch + 1), beside)
+        beside.rename(path)
         tqdm.write(f'epoch {epoch + 1}: {np.mean(losses):.4f}')
     return net
 
 
 def lively(path: Path) -> tuple[Tensor, Tensor]:
-    """Of a shard's pictures: what `expected_error` goes by, [n,4], and log errors, [n,2].
+    """Of a shard: what `expected_error` goes by, [n,4], and log errors, [n,2].
+
     Patches are left out: by levels alone they cannot be told from what is smooth."""
     rows, errors = [], []
     with np.load(path) as shard:
@@ -134,8 +139,8 @@ def lively(path: Path) -> tuple[Tensor, Tensor]:
 
 def fit_levels(store: Path) -> list[list[float]]:
     "`LEVELS` of 13_enhance: of log errors, filtered and blurry."
-    seen, errors = (torch.cat(parts) for parts in
-                    zip(*(lively(path) for path in sorted(store.glob('*.npz')))))
+    shards = [lively(path) for path in sorted(store.glob('*.npz'))]
+    seen, errors = (torch.cat(parts) for parts in zip(*shards))
     return quantile_weights(seen, errors, LEVEL).T.tolist()
 
 
