@@ -97,8 +97,10 @@ def main() -> None:
                      f'{255 * doubt.mean():.1f}'])
         print(*rows[-1])
     for method, kind in dict.fromkeys(key[:2] for key in found):
-        parts = [v[:2] for key in found if key[:2] == (method, kind) for v in found[key]]
-        for width, quantile in reliability(*map(np.concatenate, zip(*parts))):
+        parts = [part[:2] for key in found if key[:2] == (method, kind)
+                 for part in found[key]]
+        error, doubt = map(np.concatenate, zip(*parts))
+        for width, quantile in reliability(error, doubt):
             bins.append([method, kind, f'{255 * width:.3f}', f'{255 * quantile:.3f}'])
     write_beside(args.out / 'doubt.csv', table(rows))
     write_beside(args.out / 'reliability.csv', table(bins))

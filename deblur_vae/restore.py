@@ -20,8 +20,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .classical import (DENSE, Blur, Candidate, Restorer, Scene, Spectrum,
-                                  evidence, expected, known_blur, resized, scene_of, scored,
-                                  wiener)
+                                  evidence, expected, known_blur, resized,
+                                  scene_of, scored, wiener)
 from .model import enlarged, load_model
 
 # %% ../nbs/12_restore.ipynb #6cc7ec3a

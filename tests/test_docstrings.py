@@ -15,9 +15,6 @@ import deblur_vae
 MODULES = [module.name.removeprefix('deblur_vae.')
            for module in pkgutil.walk_packages(deblur_vae.__path__, 'deblur_vae.')
            if not module.ispkg and '._' not in module.name]
-# Modules without an example for each name so far. Take a module out as soon as it has
-# them (the test says so); the aim is an empty set.
-LATER = {'enhance', 'latent', 'restore'}
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
@@ -41,18 +38,9 @@ def faults(module) -> list[str]:
     return said
 
 
-def later(name: str):
-    if name not in LATER: return name
-    return pytest.param(name, marks=pytest.mark.xfail(reason='in LATER', strict=True))
-
-
-@pytest.mark.parametrize('name', list(map(later, MODULES)))
+@pytest.mark.parametrize('name', MODULES)
 def test_every_public_name_has_an_example_that_runs(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     found = faults(importlib.import_module(f'deblur_vae.{name}'))
     assert not found, '\n'.join(found)
     assert not list(tmp_path.iterdir()), 'an example leaves files behind'
-
-
-def test_later_names_modules():
-    assert LATER <= set(MODULES)

@@ -1,4 +1,5 @@
-"The doubt of `enhance`: in each condition as right as it says, for any kind and size of picture, and on the command line."
+"""The doubt of `enhance`: in each condition as right as it says, for any kind and size
+of picture, and on the command line."""
 import csv
 import math
 from pathlib import Path
@@ -22,12 +23,20 @@ TABLES = Path(__file__).parents[1] / 'benchmarks' / 'latent'
 CAMERAS = {
     'gaussian': alone('gaussian', (2.0, 2.0), (13,)),
     'disc': alone('disc', (3.0, 3.0)),
-    'noise': alone('gaussian', (2.0, 2.0), (13,), noisy=1.0, read=(0.01, 0.01), shot=0.0),
+    'noise': alone('gaussian', (2.0, 2.0), (13,), noisy=1.0, read=(0.01, 0.01),
+                   shot=0.0),
     'jpeg': alone('disc', (3.0, 3.0), squeezed=1.0, quality=(85, 85)),
 }
 
 
-def scene(photo, top, left): return torch.from_numpy(photo()[top:top + 256, left:left + 256].copy()).permute(2, 0, 1) / 255
+def tensor_of(pixels): return torch.from_numpy(pixels.copy()).permute(2, 0, 1) / 255
+
+
+def pixels_of(tensor): return (tensor.permute(1, 2, 0) * 255).round().byte().numpy()
+
+
+def scene(photo, top, left):
+    return tensor_of(photo()[top:top + 256, left:left + 256])
 
 
 SCENES = scene(astronaut, 0, 100), scene(coffee, 60, 150), scene(chelsea, 20, 80)
@@ -47,19 +56,21 @@ def test_nine_in_ten_errors_lie_inside(name, method):
         inside.append(np.mean(error <= doubt))
         low.append(error[doubt < np.median(doubt)].mean())
         high.append(error[doubt > np.quantile(doubt, 0.9)].mean())
-    assert 0.7 < np.mean(inside) < (0.98 if method == 'restore' else 1) and np.mean(high) > 2.5 * np.mean(low)
+    assert 0.7 < np.mean(inside) < (0.98 if method == 'restore' else 1)
+    assert np.mean(high) > 2.5 * np.mean(low)
 
 
 def test_a_patch_that_is_blurred_more_shows():
     ratios = []
     for photo, left in ((astronaut, 100), (coffee, 140), (chelsea, 60)):
-        one = torch.from_numpy(photo()[:300, left:left + 300].copy()).permute(2, 0, 1) / 255
+        one = tensor_of(photo()[:300, left:left + 300])
         for kernel in (gaussian(1.6), disc(2.5)):
             mask = torch.zeros_like(one)
             mask[:, 100:180, 90:190] = 1
             mask = convolve(mask, gaussian(2.0))
             y = torch.lerp(convolve(one, kernel), convolve(one, gaussian(4.0)), mask)
-            doubt = enhance(to_8bit(inner(y, 16)), doubt=True, kernel=kernel.numpy())[1]
+            blurry = to_8bit(inner(y, 16))
+            doubt = enhance(blurry, doubt=True, kernel=kernel.numpy())[1]
             patch = inner(mask, 16)[0].numpy() > 0.5
             ratios.append(doubt[patch].mean() / doubt[~patch].mean())
     assert np.mean(ratios) > 1.1 and min(ratios) > 0.8, ratios
@@ -67,10 +78,11 @@ def test_a_patch_that_is_blurred_more_shows():
 
 def test_doubt_changes_nothing_else_and_fits_any_picture():
     shot = CAMERAS['disc'](SCENES[0], 0)
-    pixels = (shot.blurry.permute(1, 2, 0) * 255).round().byte().numpy()
+    pixels = pixels_of(shot.blurry)
     for image in (pixels, pixels[..., 0], Image.fromarray(pixels)):
         picture, doubt = enhance(image, doubt=True)
-        assert type(picture) is type(image) and np.array_equal(np.asarray(picture), np.asarray(enhance(image)))
+        assert type(picture) is type(image)
+        assert np.array_equal(np.asarray(picture), np.asarray(enhance(image)))
         assert doubt.shape == (224, 224) and doubt.dtype == np.float32
         assert 0 <= doubt.min() and doubt.max() <= 1 and doubt.mean() > 0.002
     told = enhance(pixels, doubt=True, kernel='disc:3')[1]
@@ -79,17 +91,20 @@ def test_doubt_changes_nothing_else_and_fits_any_picture():
 
 @pytest.mark.parametrize('method', METHODS)
 def test_doubt_in_tiles(method):
-    big = torch.from_numpy(np.tile(coffee(), (2, 1, 1))[:784, :400].copy()).permute(2, 0, 1) / 255
+    big = tensor_of(np.tile(coffee(), (2, 1, 1))[:784, :400])
     blurry = to_8bit(convolve(big, disc(3.0)))
     picture, doubt = enhance(blurry, doubt=True, method=method, tile=256)
-    assert doubt.shape == (784, 400) and torch.equal(picture, enhance(blurry, method=method, tile=256))
+    assert doubt.shape == (784, 400)
+    assert torch.equal(picture, enhance(blurry, method=method, tile=256))
     assert 0.75 < np.mean(errors(picture, big) <= doubt) < 0.99
-    assert np.abs(doubt - enhance(blurry, doubt=True, method=method)[1]).mean() < 0.2 * doubt.mean()
+    whole = enhance(blurry, doubt=True, method=method)[1]
+    assert np.abs(doubt - whole).mean() < 0.2 * doubt.mean()
 
 
 def test_less_strength_is_more_doubt():
     shot = CAMERAS['disc'](SCENES[0], 0)
-    means = [enhance(shot.blurry, doubt=True, strength=s)[1].mean() for s in (1.0, 0.5, 0.0)]
+    means = [enhance(shot.blurry, doubt=True, strength=s)[1].mean()
+             for s in (1.0, 0.5, 0.0)]
     assert means == sorted(means) and means[2] > 1.5 * means[0]
     left = enhance(shot.blurry, doubt=True, strength=0.0)[1]
     assert 0.75 < np.mean(errors(shot.blurry, shot.sharp) <= left) < 0.99
@@ -106,7 +121,8 @@ def test_the_network_gives_its_answer_with_or_without():
     net, seen = RestoreNet().eval(), torch.rand(1, 19, 32, 40)
     torch.nn.init.normal_(net.last.weight, std=0.1)
     with torch.no_grad(): both, alone_ = net(seen, True), net(seen)
-    assert both.shape == (1, 5, 32, 40) and torch.equal(both[:, :3], alone_) and both[:, 3:].min() > 0
+    assert both.shape == (1, 5, 32, 40)
+    assert torch.equal(both[:, :3], alone_) and both[:, 3:].min() > 0
 
 
 def test_all_circumstances_have_weights():
@@ -115,7 +131,8 @@ def test_all_circumstances_have_weights():
         seen = module.circumstances(blur)
         assert all(map(math.isfinite, seen))
         for method, weights in module.HONEST.items():
-            assert len(weights) == len(seen) and 0.2 < module.factor_of(method, blur) < 4
+            assert len(weights) == len(seen)
+            assert 0.2 < module.factor_of(method, blur) < 4
     assert set(module.HONEST) == set(METHODS)
 
 
@@ -129,11 +146,13 @@ def test_heat_map():
 
 def test_command(tmp_path, capsys):
     shot = CAMERAS['disc'](SCENES[0], 0)
-    Image.fromarray((shot.blurry.permute(1, 2, 0) * 255).round().byte().numpy()).save(tmp_path / 'a.jpg', quality=95)
+    Image.fromarray(pixels_of(shot.blurry)).save(tmp_path / 'a.jpg', quality=95)
     argv = ['enhance', str(tmp_path / 'a.jpg'), '--doubt', '--device', 'cpu']
     assert main(argv) == 0
-    assert {p.name for p in tmp_path.iterdir()} == {'a.jpg', 'a-enhanced.jpg', 'a-doubt.png'}
-    with Image.open(tmp_path / 'a-doubt.png') as heat: assert heat.height == 224 and heat.width > 224
+    made = {p.name for p in tmp_path.iterdir()}
+    assert made == {'a.jpg', 'a-enhanced.jpg', 'a-doubt.png'}
+    with Image.open(tmp_path / 'a-doubt.png') as heat:
+        assert heat.height == 224 and heat.width > 224
     capsys.readouterr()
     assert main(argv) == 2 and 'exists already' in capsys.readouterr().err
     assert main([*argv, '--force', '--method', 'classical']) == 0
@@ -145,4 +164,6 @@ def test_command(tmp_path, capsys):
 def test_the_table_has_every_condition_and_none_fell_behind():
     with open(TABLES / 'doubt.csv') as file: rows = list(csv.DictReader(file))
     assert {row['method'] for row in rows} == set(METHODS)
-    for row in rows: assert (0.83 if row['method'] == 'restore' else 0.8) < float(row['inside']) < 1, row
+    for row in rows:
+        least = 0.83 if row['method'] == 'restore' else 0.8
+        assert least < float(row['inside']) < 1, row

@@ -5,12 +5,12 @@
 FACES and PHOTOS are folders of pictures that no network was trained on, e.g.
 ../shared/data/faces/val and ../shared/data/photos/val; those that benchmarks/doubt.py
 takes of them are left out. Each is degraded by camera.EVERYDAY (one in five is told its
-blur) and goes through `enhance_pixels`. By what its widths have to be multiplied, so that nine in ten of its
-errors lie inside, depends on what the estimate says of it: a quantile regression on
-`circumstances` finds the weights (Gibbs, Cherian & Candès 2023, arXiv:2305.12616), and
-so the widths hold for each of the circumstances and not only on average. A fit to nine
-tenths of the pictures says how well it does on the others; the weights are those of a
-fit to all.
+blur) and goes through `enhance_pixels`. By what its widths have to be multiplied, so
+that nine in ten of its errors lie inside, depends on what the estimate says of it: a
+quantile regression on `circumstances` finds the weights (Gibbs, Cherian & Candès 2023,
+arXiv:2305.12616), and so the widths hold for each of the circumstances and not only on
+average. A fit to nine tenths of the pictures says how well it does on the others; the
+weights are those of a fit to all.
 """
 import argparse
 import math
@@ -94,8 +94,8 @@ def main() -> None:
         bounds = (seen[some:] @ fitted(seen[:some], errors[:some]))[:, None]
         inside = (errors[some:] < bounds).float().mean()
         weights = tuple(round(w, 3) for w in fitted(seen, errors).tolist())
-        print(f'{method!r}: {weights}, # {len(rows)} pictures; fitted to {some}, of the '
-              f'others {inside:.3f} inside')
+        print(f'{method!r}: {weights}, # {len(rows)} pictures; fitted to {some}, '
+              f'of the others {inside:.3f} inside')
 
 
 if __name__ == '__main__': main()

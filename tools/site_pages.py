@@ -59,8 +59,8 @@ def signature(thing) -> str:
 
 
 def with_examples(docstring: str) -> str:
-    """A docstring whose examples, up to a blank line each, are blocks of Python: Markdown
-    would quote them."""
+    """A docstring whose examples, up to a blank line each, are blocks of Python:
+    Markdown would quote them."""
     def block(found: re.Match) -> str:
         return f'```python\n{textwrap.dedent(found[0])}\n```'
     return re.sub(r'^ *>>> .*(?:\n.*\S.*)*', block, docstring, flags=re.M)
