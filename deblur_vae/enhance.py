@@ -594,7 +594,13 @@ def local_level(
     x: Tensor, # [h,w]
     reach: int, # pixels to each side
 ) -> Tensor: # [h,w]
-    "Root of the mean square around each pixel; a box, twice."
+    """Root of the mean square around each pixel; a box, twice.
+
+    >>> x = torch.zeros(9, 9)
+    >>> x[4, 4] = 9.0
+    >>> local_level(x, 1)[4, 2:7]
+    tensor([1.7321, 2.4495, 3.0000, 2.4495, 1.7321])
+    """
     side = 2 * reach + 1
     return smooth(smooth(x.square()[None, None], side), side)[0, 0].sqrt()
 
@@ -604,7 +610,11 @@ def levels_of(
     deviation: float, # of `Window`
 ) -> Tensor: # [3,h,w]
     """Logarithms of what `expected_error` goes by: the deviation, and the change nearby
-    and around."""
+    and around.
+
+    >>> levels_of(torch.full((20, 30), 0.1), deviation=0.01)[:, 10, 10].exp()
+    tensor([0.0100, 0.1000, 0.1000])
+    """
     seen = [torch.full_like(change, deviation),
             *(local_level(change, reach) for reach in (1, 5))]
     return torch.stack(seen).clamp(min=1e-4).log()
@@ -618,7 +628,14 @@ def expected_error(
     was.
 
     A spectrum knows how large errors are on average. A picture is lively in one place
-    and quiet in another, and where more was brought back, more is still missing."""
+    and quiet in another, and where more was brought back, more is still missing.
+
+    >>> change = torch.zeros(20, 60)
+    >>> change[:, 30:] = 0.1
+    >>> filtered, blurry = expected_error(change, deviation=0.01)
+    >>> filtered[10, 50] > filtered[10, 10], blurry[10, 50] > filtered[10, 50]
+    (tensor(True), tensor(True))
+    """
     (constants, exponents), seen = (torch.tensor(LEVELS).split([1, 3], 1),
                                     levels_of(change, deviation))
     return (torch.einsum('kc,chw->khw', exponents, seen) + constants[..., None]).exp()
@@ -633,7 +650,14 @@ HONEST = { # weights of `circumstances`, by `tools/calibrate_doubt.py`
 
 
 def circumstances(blur: Blur) -> tuple[float, ...]: # ten numbers
-    "What the estimate says of a picture, as far as its doubts are calibrated by it."
+    """What the estimate says of a picture, as far as its doubts are calibrated by it:
+    whether it is detailed, its blur is told or no Gaussian, it was a JPEG file and how
+    coarse, how noisy and how blurred it is, and what goes together.
+
+    >>> x = torch.rand(3, 32, 40, generator=torch.Generator().manual_seed(0))
+    >>> len(circumstances(known_blur(x, parse_kernel('disc:3'))))
+    10
+    """
     kind, _, quality = blur.spectrum
     wide = math.log(max(0.3, spread(blur.kernel)))
     other = float(blur.family not in ('kernel', 'gaussian', 'turned'))
@@ -643,7 +667,13 @@ def circumstances(blur: Blur) -> tuple[float, ...]: # ten numbers
 
 
 def factor_of(method: str, blur: Blur) -> float:
-    "What makes the widths of a method honest, given what the estimate says."
+    """What makes the widths of a method honest, given what the estimate says.
+
+    >>> x = torch.rand(3, 32, 40, generator=torch.Generator().manual_seed(0))
+    >>> narrow, wide = (known_blur(x, parse_kernel(f'gaussian:{s}')) for s in (1, 3))
+    >>> factor_of('restore', narrow) < factor_of('restore', wide)
+    True
+    """
     return math.exp(sum(w * c for w, c in zip(HONEST[method], circumstances(blur))))
 
 
