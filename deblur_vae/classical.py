@@ -1554,7 +1554,7 @@ class Restorer:
     ):
         self.size, self.scene, self.guided = size, scene, guided
         self.frame, self.filters = frame_of(*size, scene.kernel), {}
-        self.gain, self.power, self.blurred, self.noise = expected(scene, self.frame)
+        _, self.power, self.blurred, self.noise = expected(scene, self.frame)
 
     @cached_property
     def extensions(self) -> list[Extension]:
