@@ -619,7 +619,7 @@ def levels_of(
             *(local_level(change, reach) for reach in (1, 5))]
     return torch.stack(seen).clamp(min=1e-4).log()
 
-
+# %% ../nbs/13_enhance.ipynb #d0b7a011
 def expected_error(
     change: Tensor, # of the grey value, by the filter, [h,w]
     deviation: float, # of `Window`

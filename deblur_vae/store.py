@@ -354,8 +354,9 @@ def cache_folder() -> Path:
     `DEBLUR_VAE_CACHE` if that is set, or the user's cache folder on this system.
 
         >>> from unittest.mock import patch
-        >>> with patch.dict(os.environ, DEBLUR_VAE_CACHE='/data/cache'): cache_folder()
-        PosixPath('/data/cache')
+        >>> with patch.dict(os.environ, DEBLUR_VAE_CACHE='/data/cache'):
+        ...     cache_folder().as_posix()
+        '/data/cache'
     """
     return Path(os.environ.get('DEBLUR_VAE_CACHE') or user_cache_path('deblur_vae'))
 
