@@ -1,8 +1,6 @@
 """The site as far as it can be checked without Quarto: what nbdev and tools/site_*.py
 make of the notebooks."""
-import io
 import re
-from contextlib import redirect_stdout
 from importlib import import_module
 from pathlib import Path
 
@@ -191,24 +189,6 @@ def test_names_in_the_prose_lead_to_the_api(pages):
     text = '# `ff`\n\n[`ff`](x) `ff` and `ff`, `g`\n\n```python\n`ff`\n```\n'
     linked = text.replace(' `ff` and', ' [`ff`](api/a.qmd#ff) and')
     assert link_names(text, {'ff': 'api/a.qmd#ff'}) == linked
-
-
-SOLUTION = re.compile(r'^::: \{\.callout-note title="Solution" collapse="true"\}\n'
-                      r'(.*?)\n:::$', re.M | re.S)
-PRINTED = re.compile(r'```python\n(.*?)\n```\n\n```\n(.*?)\n```', re.S)
-
-
-@pytest.mark.parametrize('name', STORY)
-def test_solutions_print_what_they_say(pages, name):
-    text = pages[name].markdown
-    solutions = SOLUTION.findall(text)
-    assert solutions
-    assert text.count('::: {.callout-tip title="Exercise') == len(solutions)
-    for solution in solutions:
-        for code, printed in PRINTED.findall(solution):
-            out = io.StringIO()
-            with redirect_stdout(out): exec(code, {})
-            assert out.getvalue().strip() == printed
 
 
 def page_of(tmp_path, text: str) -> checks.Page:
