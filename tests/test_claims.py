@@ -31,7 +31,7 @@ ROWS = 100  # a longer table is data: most decimals would be found in it by chan
 FACES = 'measured on photographs of faces that may not be passed on'
 EXCEPTIONS: dict[str, dict[str, str]] = {
     'index.ipynb': {'2.6': 'SIGMA of tools/site_pictures.py, which made the picture'},
-    'portraits/06_dataset.ipynb': {'1.75': FACES, '27.0 dB': FACES, '29.5 dB': FACES},
+    'portraits/06_dataset.ipynb': {'1.75': FACES, '27.0 dB': FACES, '29.4 dB': FACES},
 }
 
 # Numbers that still wait for a cell that prints them. Only ever take from it.
