@@ -339,7 +339,8 @@ def strictly_between(
     """
     def check(value: float | None) -> float | None:
         if value is None or low < value < high: return value
-        where = f'above {low:g}' if high == inf else f'between {low:g} and {high:g}'
+        if high == inf: where = f'a finite number above {low:g}'
+        else: where = f'between {low:g} and {high:g}'
         raise typer.BadParameter(f'{value:g} is not {where}')
     return check
 
