@@ -87,7 +87,7 @@ def axes(
     y, x, a = place[:, None], place, math.radians(angle)
     return x * math.cos(a) - y * math.sin(a), x * math.sin(a) + y * math.cos(a)
 
-
+# %% ../nbs/10_camera.ipynb #d1a4b20b
 def turned(
     wide: float, # standard deviation along `angle`, pixels, above 0
     narrow: float, # standard deviation across it, pixels, above 0
@@ -125,7 +125,7 @@ def antialiased(
     kernel = inside.double().view(n, FINE, n, FINE).mean((1, 3))
     return kernel / kernel.sum()
 
-
+# %% ../nbs/10_camera.ipynb #18edf797
 def softened(
     kernel: Tensor, # float64 [n,m]
     sigma: float, # pixels, 0 or more; below 0.15 nothing happens
@@ -178,7 +178,7 @@ def motion(
     inside = (along.abs() <= length / 2) & (across.abs() <= STROKE)
     return softened(antialiased(inside), soft)
 
-
+# %% ../nbs/10_camera.ipynb #bf309780
 def none() -> Tensor: # float64 [1,1]
     """The kernel of no blur: one pixel of 1.
 
@@ -555,7 +555,7 @@ def check_scene(
         raise DataError(f'a scene is in [0,1], not from {scene.min():.3g} to '
                         f'{scene.max():.3g}: divide 8-bit pixels by 255')
 
-
+# %% ../nbs/10_camera.ipynb #5d9dc63c
 def inner(
     x: Tensor, # [...,H,W]
     cut: int, # pixels

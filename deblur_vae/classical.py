@@ -57,7 +57,7 @@ def hann(height: int, width: int) -> Tensor: # [height,width], mean square 1
     window = down[:, None] * across
     return window / window.square().mean().sqrt()
 
-
+# %% ../nbs/11_classical.ipynb #0da7df0c
 def periodogram(
     x: Tensor, # one colour of a picture, [H,W]
     window: Tensor | float, # [H,W], mean square 1
@@ -177,7 +177,7 @@ def padded(
     down, across = ((taps - n) // 2 for n in kernel.shape)
     return F.pad(kernel, (across, across, down, down))
 
-
+# %% ../nbs/11_classical.ipynb #5f1edcf4
 def gains(
     cells: Cells,
     kernels: Sequence[Tensor], # each [n,m], odd sides, sum 1
@@ -276,7 +276,7 @@ def grey_power(
     turn = torch.einsum('a,ahw->hw', spectrum.theta[COMPONENTS:-2], angular(fy, fx))
     return interpolate(r, NODES, ring) - 2 * (r - NODES[0]).clamp(max=0) + turn
 
-
+# %% ../nbs/11_classical.ipynb #864e2865
 def noise_power(
     spectrum: Spectrum,
     fy: Tensor, # frequencies, cycles a pixel, [H]
@@ -567,7 +567,7 @@ class Candidate(NamedTuple):
     @property
     def kernel(self) -> Tensor: return FAMILIES[self.family](*self.parameters)
 
-
+# %% ../nbs/11_classical.ipynb #980647ee
 def geometric(low: float, high: float, count: int) -> list[float]:
     """Numbers from `low` to `high`, each a fixed factor above the one before.
 
@@ -576,7 +576,7 @@ def geometric(low: float, high: float, count: int) -> list[float]:
     """
     return np.geomspace(low, high, count).tolist()
 
-
+# %% ../nbs/11_classical.ipynb #103e99fd
 def directions(
     length: float, # pixels
 ) -> int:
@@ -630,7 +630,7 @@ def nearby(c: Candidate) -> list[Candidate]:
         case _: return [c]
     return [Candidate(c.family, p) for p in near]
 
-
+# %% ../nbs/11_classical.ipynb #a4498f6e
 @cache
 def grid_gains() -> Tensor: # [len(GRID),C]
     """Gains of `GRID` in rough cells, each the mean over the blurs `nearby`.
@@ -654,7 +654,7 @@ class Guess(NamedTuple):
     theta: Tensor # [P]
     surprise: float # nats
 
-
+# %% ../nbs/11_classical.ipynb #55eb3319
 # how many of each family are fitted again in rough cells, and how many in dense ones
 KEPT = dict(none=(1, 1), gaussian=(30, 9), disc=(22, 4), motion=(50, 6), turned=(25, 4))
 
@@ -762,7 +762,7 @@ def moved(
             found.append(Candidate(family, (*p[:i], new, *p[i + 1:])))
     return found
 
-
+# %% ../nbs/11_classical.ipynb #2a1ba57e
 def surprise_of(guess: Guess) -> float: # nats
     """By what guesses are ranked.
 
@@ -842,7 +842,7 @@ def resized(c: Candidate, factor: float) -> Candidate:
     p = [min(size * factor, most) for size in sizes]
     return Candidate(c.family, (*p, *c.parameters[lengths:]))
 
-
+# %% ../nbs/11_classical.ipynb #1e18f643
 ALIKE = 0.1  # distance of two kernels, over the size of one, within which they are one
 
 
@@ -917,7 +917,7 @@ def jpeg_steps(
     scale = 5000 / quality if quality < 50 else 200 - 2 * quality
     return ((STEPS_50 * scale + 50) / 100).floor().clamp(1, 255)
 
-
+# %% ../nbs/11_classical.ipynb #52f4b399
 @cache
 def block_cosines() -> Tensor: # [8,8], orthogonal
     """The cosine transform of 8 numbers as a matrix.
@@ -1087,7 +1087,7 @@ def evidence(
     floor = factor * cells.of(lost(quality, cells.fy, cells.fx)) if quality else None
     return Evidence(*cells.means(pieces(opponent(x)[0])), floor)
 
-
+# %% ../nbs/11_classical.ipynb #6ba256df
 def spectrum_of(
     x: Tensor, # [3,H,W]
     kernel: Tensor, # [n,m]
@@ -1514,7 +1514,7 @@ def expected(
     blurred = gain.abs().square() * power
     return gain, power, blurred, noises(scene, *axes, blurred)
 
-
+# %% ../nbs/11_classical.ipynb #bd70ca62
 def wiener(
     gain: Tensor, # H, complex [H,W]
     power: Tensor, # S, [3,H,W]
@@ -1649,7 +1649,7 @@ def deconvolve(
     sharper = filtered(x, scene_of(x, blur), (doubt,), steps, guided=guided)[1]
     return sharper.clamp(0, 1).to(x)
 
-
+# %% ../nbs/11_classical.ipynb #9faac8d3
 def is_product(kernel: Tensor) -> bool:
     """Is a kernel the product of a column and a row, as Gaussians are?
 
@@ -1707,7 +1707,7 @@ def kernel_picture(path: str | Path) -> np.ndarray: # float [n,m]
     with Image.open(path) as image:
         return np.asarray(image if image.mode[0] in 'IF' else grey, dtype=float)
 
-
+# %% ../nbs/11_classical.ipynb #ea7c945f
 LARGEST = 99  # taps of a kernel that the user gives
 
 
@@ -1825,7 +1825,7 @@ def unsharp(
     from skimage.filters import unsharp_mask
     return plane_by_plane(lambda x: unsharp_mask(x, RADIUS, AMOUNT), pixels)
 
-
+# %% ../nbs/11_classical.ipynb #78926199
 def skimage_wiener(
     pixels: np.ndarray, # uint8 [H,W,3]
     kernel: np.ndarray, # [n,m]

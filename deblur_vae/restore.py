@@ -120,7 +120,7 @@ class Told(NamedTuple):
         coarse = (100 - self.quality) / 25 if self.quality else 0.0
         return [math.log(self.noise) / 2 + 3, math.log(self.scale) + 4, coarse]
 
-
+# %% ../nbs/12_restore.ipynb #976917bc
 def scale_of(views: Tensor) -> float: # [4,3,H,W] of `Views.views`
     """Root of the mean square by which the doubtful answer differs from the likeliest.
 
@@ -149,7 +149,7 @@ class ResidualBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return x + self.second(F.relu(self.first(x)))
 
-
+# %% ../nbs/12_restore.ipynb #24ab9101
 def stack(channels: int, dilations: Sequence[int]) -> nn.Sequential:
     """Residual blocks, one for each of `dilations`.
 
@@ -174,7 +174,7 @@ def smooth(x: Tensor, side: int) -> Tensor: # [B,1,H,W] → the same
         x = F.avg_pool2d(x, box, 1, reach, count_include_pad=False)
     return x
 
-
+# %% ../nbs/12_restore.ipynb #0616cfff
 def detail(x: Tensor) -> Tensor: # [B,3,H,W] → [B,4,H/2,W/2]
     """Logarithm of how much there is of each fineness, place by place, in the grey.
 
@@ -276,7 +276,7 @@ def seen_by(
     numbers = torch.tensor(told.numbers)[:, None, None].expand(3, *y.shape[1:])
     return torch.cat([y, apart[0], likely, *apart[1:], inside, numbers.to(y)])
 
-
+# %% ../nbs/12_restore.ipynb #82a6a095
 def without_doubt(pictures: Tensor) -> Tensor: # [5,3,H,W], see `seen_by`
     """The narrower and the wider view repeat the likeliest: so a known blur is trained.
 
