@@ -58,7 +58,7 @@ def whole_name(
         ctx.fail(f'ambiguous option: {name} could match {", ".join(found)}')
     return found[0] if found else name
 
-
+# %% ../nbs/25_cli.ipynb #7fe78610
 def next_values(
     rest: deque[str], # words that are still to be read
     most: int, # how many may be taken
@@ -154,7 +154,7 @@ class Command(TyperCommand):
         for title, records in panels.items():
             with formatter.section(title): formatter.write_dl(records)
 
-
+# %% ../nbs/25_cli.ipynb #3792a95c
 class Commands(TyperGroup):
     """The commands under one name; the options before a command may be cut short, too.
 
@@ -186,7 +186,7 @@ def panel(
         return kind
     return made
 
-
+# %% ../nbs/25_cli.ipynb #62c3daf7
 def options_of(parameter: Parameter) -> list[Parameter]:
     """The parameter of a function as Typer takes it: of a dataclass, all its fields.
 
@@ -260,7 +260,7 @@ def show_version(wanted: bool) -> None:
     print(__version__)
     raise typer.Exit()
 
-
+# %% ../nbs/25_cli.ipynb #18ffa59c
 @app.callback(help='Sharpen blurred pictures, '
                    'and train a variational autoencoder to do so.')
 def program(
@@ -273,7 +273,7 @@ def program(
     >>> program()
     """
 
-
+# %% ../nbs/25_cli.ipynb #3a9bd771
 def complain(message) -> None:
     """One line on the standard error stream, whatever the message is.
 
@@ -303,7 +303,7 @@ def complain_of_usage(error: Exception) -> None:
     print(usage[0].lower() + usage[1:], file=sys.stderr)
     complain(f'{message} ({ctx.command_path} --help says more)')
 
-
+# %% ../nbs/25_cli.ipynb #ace578ba
 def parse(
     argv: list[str] | None = None, # words behind the program's name; None: its own
 ) -> partial: # what is to be called
@@ -572,7 +572,7 @@ class RecipeOptions:
         '--cosine/--no-cosine',
         help='Warm up, then lower the learning rate along a cosine.')] = False
 
-
+# %% ../nbs/25_cli.ipynb #cfc2f77e
 @panel('Run')
 class RunOptions:
     """Where a run is kept, what its chance comes from, and where it is computed.
@@ -801,7 +801,7 @@ class Plan(NamedTuple):
     resume: ResumeOptions = ResumeOptions()
     engine: EngineOptions = EngineOptions()
 
-
+# %% ../nbs/25_cli.ipynb #925bdf62
 def first_line(
     model, # that is trained
     parts: list, # data sets to train on and to validate on

@@ -134,7 +134,7 @@ def degraded(
     shot = how(to_unit(scene), seed)
     return to_levels(shot.blurry), to_levels(shot.sharp), shot
 
-
+# %% ../nbs/14_evaluate.ipynb #ff0b7472
 def blur_text(
     blur: tuple[str, tuple[float, ...]], # family and parameters, as in `Shot`
 ) -> str:
@@ -462,7 +462,7 @@ def short_hash(*parts) -> str: # 24 hexadecimal digits
     """
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:24]
 
-
+# %% ../nbs/14_evaluate.ipynb #455e5976
 def tasks_of(
     scenes: Sequence[np.ndarray], # uint8 [H,W,3]
     conditions: Mapping[str, Degradation], # by name
@@ -588,7 +588,7 @@ def resampled(n: int, seed: int, resamples: int) -> np.ndarray: # [resamples,n]
     draws = (rng.integers(n, size=n) for _ in range(resamples))
     return np.stack([np.bincount(draw, minlength=n) for draw in draws])
 
-
+# %% ../nbs/14_evaluate.ipynb #ae2d2a5a
 def interval(
     values: np.ndarray, # [...,N], for N pictures; those with a NaN are left out
     seed: int = 0, # of the draws
@@ -622,7 +622,7 @@ def by_condition(
     """
     return np.stack([interval(row) for row in values], -1)
 
-
+# %% ../nbs/14_evaluate.ipynb #315686d8
 def difference(
     scores: Scores,
     method: str,
@@ -657,7 +657,7 @@ class Harm(NamedTuple):
     worst: float # gain of the worst picture, dB; its PSNR if all were exact before
     exact: bool # all were
 
-
+# %% ../nbs/14_evaluate.ipynb #454660af
 def harm(scores: Scores, method: str) -> list[Harm]: # for each condition
     """Share of the pictures made worse by more than `WORSE`, and the worst gain.
 
@@ -776,7 +776,7 @@ def markdown_table(title: str, rows: list[list[str]]) -> str:
     rule = '|:--' + '|--:' * (len(rows[0]) - 1) + '|'
     return '\n'.join([f'**{title}**', '', head, rule, *lines])
 
-
+# %% ../nbs/14_evaluate.ipynb #f745e9b2
 def lay_out(
     title: str,
     rows: list[list[str]], # of cells; the first row names the columns
@@ -948,7 +948,7 @@ def csv_text(scores: Scores) -> str:
     for row in scores.rows(): writer.writerow(map(short, row.values()))
     return text.getvalue()
 
-
+# %% ../nbs/14_evaluate.ipynb #d3ea8799
 def write_report(
     scores: Scores,
     folder: str | Path,

@@ -55,7 +55,7 @@ def onnx_part(name: str) -> ModuleType:
         raise ValueError(f"{package} is not installed: pip install 'deblur_vae[onnx]', "
                          "in a clone pip install -e '.[onnx]'") from None
 
-
+# %% ../nbs/23_onnx.ipynb #28cd05c6
 @contextmanager
 def hushed(*names: str) -> Iterator[None]:
     """No warnings, and nothing below an error from the loggers `names`.
@@ -201,7 +201,7 @@ def name_of(path: str | Path | bytes) -> str:
     """
     return 'the exported network' if isinstance(path, bytes) else str(path)
 
-
+# %% ../nbs/23_onnx.ipynb #3f8bec2d
 def session_of(path: str | Path | bytes) -> Any: # an `onnxruntime.InferenceSession`
     """ONNX Runtime with a file of `export_onnx`. ValueError for any other file.
 
@@ -240,7 +240,7 @@ def weights_sha256(model: RestoreNet) -> str: # 64 hexadecimal digits
         digest.update(f'{name} {list(weight.shape)}\n'.encode() + values.tobytes())
     return digest.hexdigest()
 
-
+# %% ../nbs/23_onnx.ipynb #70666d0d
 def export_onnx(
     model: RestoreNet, # the network
     path: str | Path, # of the file, whose folder is made if need be

@@ -121,7 +121,7 @@ def random_states() -> bytes:
     return pickle.dumps((torch.get_rng_state().tolist(), random.getstate(),
                          np.random.get_state()))
 
-
+# %% ../nbs/20_store.ipynb #fca90ec6
 def file_stamps(
     dataset: CelebADataset,
 ) -> np.ndarray: # int64 [N,2]
@@ -287,7 +287,7 @@ def fits_device(
     device = torch.device(device)
     return device.type == 'cuda' and nbytes <= torch.cuda.mem_get_info(device)[0] // 2
 
-
+# %% ../nbs/20_store.ipynb #0c8324e7
 def collate(
     items: list, # `(picture [3,H,W], {attribute: value})`
 ) -> tuple[Tensor, dict[str, Tensor]]: # [B,3,H,W], channels last; [B] each
