@@ -36,12 +36,8 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
 
 # Numbers that still wait for a cell that prints them. Only ever take from it.
 KNOWN: dict[str, set[str]] = {
-    '01_model.ipynb': {'1.7 dB'},
     '04_results.ipynb': {'7.7 million', '0.000505'},
     '11_classical.ipynb': {'1.67'},
-    '12_restore.ipynb': {'1.58', '0.24', '1.14', '0.25', '0.60', '0.20', '0.28',
-                         '0.03 dB'},
-    '24_scale.ipynb': {'1.15', '1.2'},
 }
 
 SCALES = {'kB': 1e3, 'MB': 1e6, 'GB': 1e9, 'million': 1e6, 'billion': 1e9}
@@ -90,7 +86,7 @@ def claims(prose: str) -> list[Number]:
 def supports(source: Number, claim: Number) -> bool:
     """Whether `claim` is `source` or rounds it. A source with fewer digits does not say
     the last digit of the claim. 12.3 % may come from 0.123, and from 12.3 in a column
-    whose head says per cent."""
+    whose head says per cent, 23.6 GB from 23.6 under GB."""
     exact = source.origin == 'literal'
     if exact and claim.unit == 'dB': return False
     if source.origin == 'table' and round(claim.value / claim.step) < 100: return False
@@ -98,6 +94,7 @@ def supports(source: Number, claim: Number) -> bool:
     scales = {1.0}
     if claim.unit == '%': scales.add(100.0)
     if source.unit == '%': scales.add(0.01)
+    if not source.unit: scales.add(SCALES.get(claim.unit, 1.0))
     return any(abs(source.value * scale - claim.value) <= slack
                for scale in scales if source.step * scale <= claim.step * 1.001)
 
