@@ -1,8 +1,8 @@
 """Part of step 3 of `make docs`: a page for each module of the package, made from its
-source. What a reader calls comes first, in the order of use, then the building blocks in
-the order in which the chapter makes them, then the values. Signatures are read from the
-source and not from the objects: names of constants stay names, what Typer is told about
-an option is left out, and long defaults are cut."""
+source. What a reader calls comes first, in the order of use, then the building blocks
+in the order in which the chapter makes them, then the values. Signatures are read from
+the source and not from the objects: names of constants stay names, what Typer is told
+about an option is left out, and long defaults are cut."""
 import ast
 import inspect
 import json
@@ -43,8 +43,8 @@ USE = {
                'Degradation Shot Family alone convolve gaussian turned disc motion '
                'spread add_noise jpeg'),
     'classical': ('Finds the blur of a picture and undoes it, without a network.',
-                  'estimate_blur deconvolve Blur parse_kernel known_blur Scene scene_of '
-                  'Restorer'),
+                  'estimate_blur deconvolve Blur parse_kernel known_blur Scene '
+                  'scene_of Restorer'),
     'restore': ('Holds the network that mends the answers of the filters.',
                 'pretrained RestoreNet Views Told seen_by mended'),
     'enhance': ('Sharpens a picture of any kind and size.',
@@ -187,11 +187,14 @@ def source_tree(thing) -> tuple[str, ast.AST]:
 
 def call_lines(node: ast.FunctionDef, source: str) -> tuple[list[str], str]:
     "The parameters of a function, a line each, and what it returns."
-    said, lines = comments(source), []
-    for name, annotation, default, last in parameters(node):
+    said, lines, rows = comments(source), [], list(parameters(node))
+    # A comment speaks of the last parameter on its line.
+    last = {at.end_lineno: name for name, *_, at in rows if at}
+    for name, annotation, default, at in rows:
         if name == '*': lines.append('    *,')
-        else: lines.append(line_of(name, annotation, default,
-                                   said.get(last.end_lineno, '')))
+        else:
+            comment = said.get(at.end_lineno, '') if last[at.end_lineno] == name else ''
+            lines.append(line_of(name, annotation, default, comment))
     if not node.returns: return lines, ''
     comment = said.get(node.returns.end_lineno, '')
     return lines, (f' -> {plain_type(node.returns)}'

@@ -1,6 +1,7 @@
 """Step 5 of `make docs`, after Quarto: `python tools/site_finish.py [SITE]` (default:
-`_docs`) lays the notebooks beside their pages, and fails if a page would ask another
-host for anything, leads nowhere, or is heavy."""
+`_docs`) lays the notebooks beside their pages, mends what the templates of Quarto lack,
+and fails if a page would ask another host for anything, leads nowhere, or is heavy."""
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -9,12 +10,43 @@ from notebooks import NBS, ROOT, below
 from site_reader import built_faults
 
 
+SKIP = ('<nav aria-label="Skip"><a class="skip" href="#quarto-document-content">'
+        'Skip to the text</a></nav>')
+SCRIPT = '<script type="module" src="{root}site.js"></script>'
+LABELS = {  # landmarks of Quarto's templates → what a screen reader calls them
+    '<nav class="navbar ': 'Site', '<nav class="quarto-secondary-nav"': 'Page',
+    '<nav id="quarto-sidebar"': 'Pages', '<nav id="TOC"': 'On this page',
+    '<nav class="page-navigation"': 'Next and previous',
+    '<nav class="quarto-page-breadcrumbs': 'Where you are'}
+
+
+def labelled(page: str) -> str:
+    "HTML whose landmarks have names, and whose buttons are buttons."
+    for start, words in LABELS.items():
+        opening = re.search(re.escape(start) + '[^>]*>', page)
+        if opening and 'aria-label' not in opening[0]:
+            page = page.replace(start, f'<nav aria-label="{words}"{start[4:]}')
+    page = re.sub(r'(<button class="navbar-toggler"[^>]*?) role="menu"', r'\1', page)
+    return re.sub(r'(<button [^>]*?) role="button"', r'\1', page)
+
+
+def mended(page: str) -> str:
+    """HTML that Quarto has written, with a way past its bars for those who come by
+    keyboard, names for its landmarks, and the script of the site."""
+    if 'id="quarto-document-content"' not in page or SKIP in page: return page
+    page = re.sub(r'(<body[^>]*>)', rf'\1\n{SKIP}', labelled(page), count=1)
+    root = re.search(r'src="([^"]*)site_libs/', page)
+    script = SCRIPT.format(root=root[1] if root else '')
+    return page.replace('</body>', f'{script}\n</body>', 1)
+
+
 def finish(notebooks: Path, site: Path) -> list[str]:
     "Copies the notebooks into `site`/notebooks; what is wrong then."
     for path in below(notebooks):
         copy = site / 'notebooks' / path.relative_to(notebooks)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, copy)
+    for path in site.rglob('*.html'): path.write_text(mended(path.read_text()))
     return built_faults(site)
 
 

@@ -1,5 +1,5 @@
 """Step 2 of `make docs`: what nbdev does to each notebook, beyond its own processing,
-when it makes a page of it. `procs` in settings.ini names the five classes, in their
+when it makes a page of it. `procs` in settings.ini names the six classes, in their
 order."""
 import re
 from base64 import b64decode
@@ -43,13 +43,13 @@ def download_link(name: str) -> str:
     return f'[Download this notebook]({address}){{{options}}}'
 
 
-HOME = dict(toc=False, sidebar=False, **{'title-block-style': 'none'})
+HOME = dict(toc=False, sidebar=False)
 
 
 def front_matter(source: str, name: str) -> str:
     """What the page of the notebook `name` says of itself: its title with its number,
     and a file named after the notebook (nbdev: after its module; but enhance.html is
-    the page of enhance.qmd). The home page has its own headline, and no bar."""
+    the page of enhance.qmd). The home page has no bars."""
     said = yaml.safe_load(source.strip().strip('-'))
     said |= {'title': number_of(name) + said['title'],
              'output-file': f'{Path(name).stem}.html'}
@@ -238,6 +238,21 @@ class Solutions(Processor):
             if cell.cell_type == 'markdown': cell.source = unfolded(cell.source)
 
 
+# Outputs: a folder that a cell made for a moment is nobody's.
+
+MOMENTARY = re.compile(r'/tmp/tmp\w+/')
+
+
+class Outputs(Processor):
+    "Leaves the names of temporary folders out of what cells have printed."
+    def end(self):
+        for cell in self.nb.cells:
+            for output in cell.get('outputs', []):
+                if 'text' not in output: continue
+                text = ''.join(output['text'])
+                output['text'] = MOMENTARY.sub('', text)
+
+
 # Cards: tables of the home page whose rows are links, and those of the page Chapters.
 
 ROW = re.compile(r'^\| \[(.*?)\]\((\S+?)\) \| (.*?) \|$', re.M)
@@ -310,7 +325,8 @@ def cards(rows: list[tuple[str, str, str]], folder: Path) -> str:
         stem = PICTURED.get(address, address.removesuffix('.ipynb'))
         name = picture_name(stem, thumbnail(folder / f'{stem}.ipynb')[0])
         made.append(card(title, address, text, name))
-    lines = ['```{=html}', '<ul class="chapters">', *made, '</ul>', '```', '']
+    few = ' four' if len(made) == 4 else ''
+    lines = ['```{=html}', f'<ul class="chapters{few}">', *made, '</ul>', '```', '']
     return '\n'.join(lines)
 
 

@@ -129,7 +129,8 @@ def table(caption: str, columns: list[str], rows: list[list[str]]) -> str:
                      for row in rows)
     label = escape(caption, quote=True)
     return (f'<div class="wide" tabindex="0" role="region" aria-label="{label}">\n'
-            f'<table class="sortable"><caption>{escape(caption)}</caption>\n'
+            f'<table class="sortable" data-quarto-disable-processing="true">'
+            f'<caption>{escape(caption)}</caption>\n'
             f'<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n'
             '</table>\n</div>')
 
@@ -146,10 +147,15 @@ def quality_table() -> str:
 
 
 def rivals_table() -> str:
-    "PSNR of every method."
-    rows = [list(row.values()) for row in results('rivals')]
-    return table('PSNR in dB of every method, 16 faces and 16 photographs',
-                 ['condition', 'method', 'faces', 'photographs'], rows)
+    "PSNR of every method, a table of the faces and one of the photographs."
+    made, rows = [], results('rivals')
+    conditions = list(dict.fromkeys(row['condition'] for row in rows))
+    for kind in ('faces', 'photographs'):
+        lines = [[name, *(row[kind] for row in rows if row['method'] == name)]
+                 for name in METHODS]
+        made.append(table(f'PSNR in dB of every method, 16 {kind}',
+                          ['method', *conditions], lines))
+    return '\n'.join(made)
 
 
 def demo_table() -> str:
@@ -186,7 +192,7 @@ def doubt_table() -> str:
                  rows)
 
 
-# Figures: bars and dots of plain HTML, so that they follow width and colours of the page
+# Figures: bars and dots of plain HTML, which follow width and colours of the page
 
 def share(value: float, low: float, high: float) -> str:
     "Where `value` lies between `low` and `high`, in per cent."
@@ -216,9 +222,9 @@ def quality_figure() -> str:
         groups.setdefault(row['pictures'].capitalize(), []).append(
             bar(row['condition'], share(before, low, high), share(after, low, high),
                 f'{before:.1f} → {after:.1f} dB'))
-    return figure('From the blurry picture to what enhance makes of it: a bar begins at '
-                  f'the PSNR of the one and ends at that of the other, on a scale from '
-                  f'{low} to {high} dB.', groups)
+    return figure('From the blurry picture to what enhance makes of it: a bar begins '
+                  'at the PSNR of the one and ends at that of the other, on a scale '
+                  f'from {low} to {high} dB.', groups)
 
 
 def worse_figure() -> str:
@@ -228,8 +234,8 @@ def worse_figure() -> str:
         worse = float(row['worse'])
         groups.setdefault(row['pictures'].capitalize(), []).append(
             bar(row['condition'], '0%', share(worse, 0, high), f'{worse:g} %'))
-    return figure('The share of pictures that enhance makes worse by more than 0.05 dB, '
-                  f'on a scale from 0 to {high} %.', groups)
+    return figure('The share of pictures that enhance makes worse by more than '
+                  f'0.05 dB, on a scale from 0 to {high} %.', groups)
 
 
 def dots(values: dict[str, float], low: float, high: float) -> str:
@@ -251,13 +257,13 @@ def rivals_figure() -> str:
         for condition, values in known.items():
             others = {name: psnr for name, psnr in values.items() if name != 'enhance'}
             best = max(others, key=others.get)
-            said = (f'enhance {values["enhance"]:.1f}, best other {others[best]:.1f} '
-                    f'({best})')
+            said = f'{values["enhance"]:.1f}, next {others[best]:.1f} dB'
             rows.append(f'<li><span class="name">{escape(condition)}</span>'
                         f'<span class="track">{dots(values, low, high)}</span>'
                         f'<span class="said">{escape(said)}</span></li>')
-    return figure('Each dot is a method, further right is better, and the filled dot is '
-                  'enhance. Methods that are “told” know the blur.', groups)
+    return figure('Each dot is a method, and further right is better. The filled dot '
+                  'is enhance, and the numbers are its PSNR and that of the next best, '
+                  'which is told the blur in every row.', groups)
 
 
 def training_figure() -> str:
@@ -268,8 +274,8 @@ def training_figure() -> str:
     lines = [bar(f'{row["part"]}, {"the post" if kind == "post" else kind}', '0%',
                  share(float(row[kind]), 0, high), f'{row[kind]} ms',
                  'bar' if kind == 'here' else 'bar theirs') for row, kind in rows]
-    return figure('Milliseconds a picture of each part of a training step, of the recipe '
-                  'of the post and of this one.', {'Training': lines})
+    return figure('Milliseconds a picture of each part of a training step, of the '
+                  'recipe of the post and of this one.', {'Training': lines})
 
 
 PARTS = {f'{kind} {name}': value for name, kind, value in (
