@@ -200,7 +200,7 @@ class Sliders(Processor):
 # Solutions: a note that is folded becomes an element that every browser can open, by
 # keyboard and without JavaScript.
 
-FOLDED = re.compile(r'^::: \{\.callout-note title="([^"]*)" collapse="true"\}\n', re.M)
+FOLDED = re.compile(r'^:::+ \{\.callout-\w+ ([^}]*collapse="true"[^}]*)\}\n', re.M)
 DETAILS = '''```{{=html}}
 <details class="solution"><summary>{title}</summary>
 ```
@@ -227,8 +227,10 @@ def unfolded(text: str) -> str:
     if not found: return text
     rest = text[found.end():]
     end = closing(rest)
-    made = DETAILS.format(title=escape(found[1]), text=rest[:end].strip())
-    return text[:found.start()] + made + unfolded(rest[end:].partition(':::')[2])
+    title = re.search(r'title="([^"]*)"', found[1])
+    made = DETAILS.format(title=escape(title[1] if title else 'More'),
+                          text=rest[:end].strip())
+    return text[:found.start()] + made + unfolded(re.sub('^:::+', '', rest[end:]))
 
 
 class Solutions(Processor):
