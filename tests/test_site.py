@@ -13,8 +13,8 @@ from check_notebooks import nbdev, scratch_copy
 from conftest import ROOT
 from notebooks import NBS, PACKAGE, below
 from site_api import USE, is_code, methods, public, signature, to_call
-from site_browser import chromium, look, pages_of
-from site_finish import finish, mended
+from site_browser import FINDS, chromium, look, pages_of
+from site_finish import TERMS, finish, indexed, mended
 from site_pages import MARKER, citation, enhance_page, make_pages
 from site_parts import VENDORED
 from site_processors import from_markdown, link_names, slider, unfolded
@@ -419,8 +419,8 @@ def test_built_site_is_checked(tmp_path):
 def test_pages_are_mended(tmp_path):
     page = ('<head><script src="../site_libs/q.js"></script></head>'
             '<body class="x"><nav class="navbar x"></nav>'
-            '<button class="navbar-toggler" type="button" role="menu"></button><main id="quarto-document-content">'
-            '</main></body>')
+            '<button class="navbar-toggler" type="button" role="menu"></button>'
+            '<main id="quarto-document-content"></main></body>')
     made = mended(page)
     assert '<body class="x">\n<nav aria-label="Skip"><a class="skip"' in made
     assert '<nav aria-label="Site" class="navbar x">' in made and 'role=' not in made
@@ -450,3 +450,15 @@ def test_browser_finds_planted_faults(tmp_path, site_is_assembled):
     found = '\n'.join(look(tmp_path, ['broken.html']))
     for word in ('color-contrast', 'scrolls sideways: the page', 'asks https://else'):
         assert word in found
+
+
+def test_search_finds_terms_in_their_chapters(pages):
+    for word, stem in FINDS.items():
+        assert any(word in term for term in TERMS[stem]) and stem in pages
+        assert word in pages[stem].markdown
+    page = dict(objectID='22_checkpoint.html', href='22_checkpoint.html', title='22 C',
+                section='', text='a checkpoint')
+    other = page | dict(objectID='api/checkpoint.html', href='api/checkpoint.html')
+    made = indexed([other, page])
+    assert [entry['section'] for entry in made] == ['checkpoint', '', '']
+    assert made[0]['href'] == '22_checkpoint.html' and indexed(made) == made

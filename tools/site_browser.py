@@ -112,6 +112,31 @@ class Visit:
                 for fault in found + self.said]
 
 
+def first_found(page, words: str) -> str:
+    "Address of what the search of the site shows first for `words`."
+    page.locator('#quarto-search button').first.click()
+    page.locator('.aa-Input').first.fill(words)
+    first = page.locator('.aa-Panel .search-result-doc').first
+    first.wait_for()
+    address = first.locator('xpath=ancestor-or-self::*//a').first.get_attribute('href')
+    page.keyboard.press('Escape')
+    return address
+
+
+FINDS = {'Wiener': '11_classical', 'KL': '02_loss', 'checkpoint': '22_checkpoint'}
+
+
+def search_faults(visit: Visit) -> list[str]:
+    "What the search does not show first in its chapter."
+    found = []
+    for words, stem in FINDS.items():
+        visit.page.goto(visit.address + 'index.html', wait_until='load')
+        address = first_found(visit.page, words)
+        if f'{stem}.html' not in address:
+            found.append(f'the search for {words} shows {address} first')
+    return found
+
+
 def look(site: Path, names: list[str], pictures: Path | None = None) -> list[str]:
     "What is wrong with the pages `names` of the folder `site`, in every view."
     from playwright.sync_api import sync_playwright
@@ -122,6 +147,8 @@ def look(site: Path, names: list[str], pictures: Path | None = None) -> list[str
         for scheme, width in VIEWS:
             visit = Visit(browser, address, scheme, width)
             for name in names: found += visit.faults(name, pictures)
+            if (site / 'search.json').exists() and (scheme, width) == VIEWS[0]:
+                found += search_faults(visit)
             visit.context.close()
         browser.close()
     return found

@@ -1,6 +1,7 @@
 """Step 5 of `make docs`, after Quarto: `python tools/site_finish.py [SITE]` (default:
 `_docs`) lays the notebooks beside their pages, mends what the templates of Quarto lack,
 and fails if a page would ask another host for anything, leads nowhere, or is heavy."""
+import json
 import re
 import shutil
 import sys
@@ -40,6 +41,41 @@ def mended(page: str) -> str:
     return page.replace('</body>', f'{script}\n</body>', 1)
 
 
+# What a reader looks up → its chapter. As in the index of a book: the search of Quarto
+# would show other pages first, where the same letters stand among fewer words.
+TERMS = {
+    '00_data': ('Gaussian blur', 'PSNR', 'SSIM', 'CelebA'),
+    '01_model': ('encoder', 'decoder', 'skip', 'residual', 'U-Net'),
+    '02_loss': ('KL divergence', 'ELBO', 'L1', 'Laplace'),
+    '03_train': ('learning rate', 'batch size', 'training'),
+    '05_latent': ('latent', 'active units', 'collapse', 'calibration'),
+    '10_camera': ('camera', 'noise', 'JPEG', 'border'),
+    '11_classical': ('Wiener filter', 'likelihood', 'Richardson-Lucy'),
+    '13_enhance': ('tiles', 'doubt'),
+    '14_evaluate': ('interval', 'evaluate'),
+    '20_store': ('store',),
+    '22_checkpoint': ('checkpoint', 'resume'),
+    '23_onnx': ('ONNX',),
+    '24_scale': ('GPU', 'processes'),
+    '25_cli': ('command line', 'exit code'),
+}
+
+
+def indexed(documents: list[dict]) -> list[dict]:
+    "The search index with an entry before all others for each term of its chapter."
+    rest = [entry for entry in documents if not entry['objectID'].startswith('term:')]
+    titles = {entry['href']: entry for entry in reversed(rest)
+              if '#' not in entry['href']}
+    made = []
+    for stem, terms in TERMS.items():
+        page = titles.get(f'{stem}.html')
+        said = ' '.join(f'{entry["section"]} {entry["text"]}' for entry in rest
+                        if entry['href'].startswith(f'{stem}.html')).lower()
+        made += [page | dict(objectID=f'term:{term}', section=term, text=term)
+                 for term in terms if page and term.split()[0].lower() in said]
+    return made + rest
+
+
 def finish(notebooks: Path, site: Path) -> list[str]:
     "Copies the notebooks into `site`/notebooks; what is wrong then."
     for path in below(notebooks):
@@ -47,6 +83,10 @@ def finish(notebooks: Path, site: Path) -> list[str]:
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, copy)
     for path in site.rglob('*.html'): path.write_text(mended(path.read_text()))
+    search = site / 'search.json'
+    if search.exists():
+        found = indexed(json.loads(search.read_text()))
+        search.write_text(json.dumps(found, indent=1, ensure_ascii=False))
     return built_faults(site)
 
 
