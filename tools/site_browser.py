@@ -147,7 +147,7 @@ def look(site: Path, names: list[str], pictures: Path | None = None) -> list[str
         for scheme, width in VIEWS:
             visit = Visit(browser, address, scheme, width)
             for name in names: found += visit.faults(name, pictures)
-            if (site / 'search.json').exists() and (scheme, width) == VIEWS[0]:
+            if 'index.html' in names and (scheme, width) == VIEWS[0]:
                 found += search_faults(visit)
             visit.context.close()
         browser.close()
