@@ -28,8 +28,8 @@ def labelled(page: str) -> str:
         if opening and 'aria-label' not in opening[0]:
             page = page.replace(start, f'<nav aria-label="{words}"{start[4:]}')
     page = re.sub(r'(<button class="navbar-toggler"[^>]*?) role="menu"', r'\1', page)
-    page = re.sub(r'(<a [^>]*?data-bs-toggle="collapse"[^>]*?) role="navigation"', r'\1',
-                  page)
+    page = re.sub(r'(<a [^>]*?data-bs-toggle="collapse"[^>]*?) role="navigation"',
+                  r'\1', page)
     page = re.sub(r'(<button [^>]*?) role="button"', r'\1', page)
     # A long name breaks after its dots.
     return re.sub(r'(?<=>)(deblur_vae\.)(portraits\.)?(?=\w+<)',

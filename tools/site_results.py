@@ -17,6 +17,7 @@ from notebooks import ROOT
 
 FOLDER = ROOT / 'benchmarks' / 'results'
 DOUBT = ROOT / 'benchmarks' / 'latent' / 'doubt.csv'
+DOUBTED = 'python benchmarks/doubt.py FACES PHOTOS'  # which wrote it
 Row = dict[str, str]
 
 
@@ -122,17 +123,28 @@ def cell(value: str, column: int) -> str:
     return f'<td{data}>{escape(value)}</td>'
 
 
-def table(caption: str, columns: list[str], rows: list[list[str]]) -> str:
-    "A table that nbs/tables.js lets a reader sort, in a frame that scrolls by itself."
+def source_of(path: Path) -> str:
+    "HTML: the command that printed a file, and the file."
+    first = path.read_text().split('\n')[0]
+    command = first.removeprefix('# printed by: ') if first[:1] == '#' else DOUBTED
+    file = path.relative_to(ROOT).as_posix()
+    return f'Printed by <code>{escape(command)}</code>, kept in <code>{file}</code>.'
+
+
+def table(name: str, caption: str, columns: list[str], rows: list[list[str]]) -> str:
+    """A table that nbs/tables.js lets a reader sort, in a frame that scrolls by itself;
+    `name` is that of its file."""
     head = ''.join(f'<th scope="col">{escape(column)}</th>' for column in columns)
     body = '\n'.join('<tr>' + ''.join(map(cell, row, range(len(row)))) + '</tr>'
                      for row in rows)
-    label = escape(caption, quote=True)
-    return (f'<div class="wide" tabindex="0" role="region" aria-label="{label}">\n'
-            f'<table class="sortable" data-quarto-disable-processing="true">'
-            f'<caption>{escape(caption)}</caption>\n'
+    label = re.sub(r'\W+', '-', caption.lower())
+    path = DOUBT if name == 'doubt' else FOLDER / f'{name}.csv'
+    return (f'<p class="table-name" id="{label}">{escape(caption)}</p>\n'
+            f'<div class="wide" tabindex="0" role="region" aria-labelledby="{label}">\n'
+            '<table class="sortable" data-quarto-disable-processing="true" '
+            f'aria-labelledby="{label}">\n'
             f'<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n'
-            '</table>\n</div>')
+            f'</table>\n</div>\n<p class="table-source">{source_of(path)}</p>')
 
 
 def quality_table() -> str:
@@ -141,7 +153,8 @@ def quality_table() -> str:
              f'±{row["interval"]}',
              f'{float(row["enhanced"]) - float(row["blurry"]):.2f}',
              f'{float(row["worse"]):g} %'] for row in results('quality')]
-    return table('PSNR in dB under eight conditions, with half of the 95 % interval',
+    return table('quality',
+                 'PSNR in dB under eight conditions, with half of the 95 % interval',
                  ['condition', 'pictures', 'blurry', 'enhance', 'interval', 'gain',
                   'made worse'], rows)
 
@@ -153,14 +166,14 @@ def rivals_table() -> str:
     for kind in ('faces', 'photographs'):
         lines = [[name, *(row[kind] for row in rows if row['method'] == name)]
                  for name in METHODS]
-        made.append(table(f'PSNR in dB of every method, 16 {kind}',
+        made.append(table('rivals', f'PSNR in dB of every method, 16 {kind}',
                           ['method', *conditions], lines))
     return '\n'.join(made)
 
 
 def demo_table() -> str:
     "What the network of `make demo` has learned, by the width of the blur."
-    return table('The network that make demo trains, on 80 drawn portraits',
+    return table('demo', 'The network that make demo trains, on 80 drawn portraits',
                  ['effective σ, pixels', 'pictures', 'blurred, dB', 'restored, dB',
                   'gain, dB', 'SSIM blurred', 'SSIM restored'],
                  [list(row.values()) for row in results('demo')])
@@ -171,7 +184,7 @@ def speed_table() -> str:
     rows = [[row['picture'], f'{row["seconds"]} s',
              f'{row["richardson_lucy"]} s' if row['richardson_lucy'] else '–',
              f'{row["gigabytes"]} GB'] for row in results('speed')]
-    return table('Time and memory of enhance on two cores',
+    return table('speed', 'Time and memory of enhance on two cores',
                  ['picture', 'enhance', 'Richardson-Lucy', 'peak memory'], rows)
 
 
@@ -179,7 +192,7 @@ def training_table() -> str:
     "Milliseconds of a training step, part by part."
     rows = [[row['part'], row['post'], row['here'], row['floor'] or '–']
             for row in results('training')]
-    return table('Milliseconds a picture of a training step, part by part',
+    return table('training', 'Milliseconds a picture of a training step, part by part',
                  ['part', 'the post', 'here', 'floor'], rows)
 
 
@@ -187,7 +200,8 @@ def doubt_table() -> str:
     "The share of pixels that are inside their interval."
     rows = [[row['condition'], row['pictures'], row['inside'], row['contrast'],
              row['most']] for row in read(DOUBT) if row['method'] == 'restore']
-    return table('Share of the pixels inside an interval that is meant to hold 0.9',
+    return table('doubt',
+                 'Share of the pixels inside an interval that is meant to hold 0.9',
                  ['condition', 'pictures', 'inside', 'error ratio', 'ratio at best'],
                  rows)
 
