@@ -19,7 +19,7 @@ from site_pages import MARKER, citation, enhance_page, make_pages
 from site_parts import VENDORED
 from site_processors import from_markdown, link_names, slider, unfolded
 from site_reader import built_faults
-from site_results import FOLDER, MARK, from_readme, results_page
+from site_results import FOLDER, MARK, from_readme, results, results_page
 
 KEYS = yaml.safe_load((ROOT / 'tests' / 'quarto_keys.yaml').read_text())
 CONFIG = yaml.safe_load((ROOT / '_quarto.yml').read_text())
@@ -182,7 +182,8 @@ def test_results_are_those_of_the_readme(pages):
     page = ''.join(pages['results'].raw)
     assert page.count('<table class="sortable"') >= 7 and '<!-- ' not in page
     assert page.count('<figure class="chart"') >= 4
-    assert '<td data-value="38.11">38.11</td>' in page
+    value = results('quality')[0]['enhanced']
+    assert f'<td data-value="{value}">{value}</td>' in page
     with pytest.raises(KeyError): results_page('<!-- table unknown -->')
 
 
@@ -426,6 +427,18 @@ def test_pages_are_mended(tmp_path):
     assert '<nav aria-label="Site" class="navbar x">' in made and 'role=' not in made
     assert '<script type="module" src="../site.js"></script>\n</body>' in made
     assert mended(made) == made and mended('<body>x</body>') == '<body>x</body>'
+
+
+def test_social_card_is_the_face(tmp_path):
+    page = ('<head><meta property="og:image" content="/data:image/jpeg;base64,AA==">\n'
+            '<meta name="twitter:image:alt" content="a figure">\n'
+            '<script src="../site_libs/q.js"></script></head><body>'
+            '<main id="quarto-document-content"></main></body>')
+    for address, start in (('', '../'), ('https://x.example/d/', 'https://x.example/d/')):
+        made = mended(page, address)
+        assert 'data:image' not in made and 'a figure' not in made
+        for kind in ('property="og:image"', 'name="twitter:image"'):
+            assert made.count(f'<meta {kind} content="{start}images/card.jpg">') == 1
 
 
 @pytest.mark.campaign

@@ -7,10 +7,13 @@ import shutil
 import sys
 from pathlib import Path
 
+import yaml
 from notebooks import NBS, ROOT, below
 from site_reader import built_faults
 
 
+SITE = yaml.safe_load((ROOT / '_quarto.yml').read_text())['website']
+IMAGE = SITE['image']
 SKIP = ('<nav aria-label="Skip"><a class="skip" href="#quarto-document-content">'
         'Skip to the text</a></nav>')
 SCRIPT = '<script type="module" src="{root}site.js"></script>'
@@ -36,13 +39,27 @@ def labelled(page: str) -> str:
                   lambda dots: dots[0].replace('.', '.<wbr>'), page)
 
 
-def mended(page: str) -> str:
+def with_card(page: str, address: str) -> str:
+    """HTML whose social card is the face of the home page: Quarto would take the first
+    picture of a page, even one that stands in the page itself."""
+    page = re.sub(r'<meta (?:property="og|name="twitter):image(?::\w+)?"[^>]*>\n?', '',
+                  page)
+    picture, alt = f'{address}{IMAGE.lstrip("/")}', SITE['image-alt']
+    tags = [f'<meta {kind}:image{part}" content="{content}">'
+            for kind in ('property="og', 'name="twitter')
+            for part, content in (('', picture), (':alt', alt))]
+    return page.replace('</head>', '\n'.join([*tags, '</head>']), 1)
+
+
+def mended(page: str, address: str = '') -> str:
     """HTML that Quarto has written, with a way past its bars for those who come by
-    keyboard, names for its landmarks, and the script of the site."""
+    keyboard, names for its landmarks, the script of the site and its social card, by
+    the public `address` of the site if it has one."""
     if 'id="quarto-document-content"' not in page or SKIP in page: return page
     page = re.sub(r'(<body[^>]*>)', rf'\1\n{SKIP}', labelled(page), count=1)
     root = re.search(r'src="([^"]*)site_libs/', page)
     script = SCRIPT.format(root=root[1] if root else '')
+    page = with_card(page, address or (root[1] if root else ''))
     return page.replace('</body>', f'{script}\n</body>', 1)
 
 
@@ -87,7 +104,10 @@ def finish(notebooks: Path, site: Path) -> list[str]:
         copy = site / 'notebooks' / path.relative_to(notebooks)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, copy)
-    for path in site.rglob('*.html'): path.write_text(mended(path.read_text()))
+    address = yaml.safe_load((NBS / 'nbdev.yml').read_text())['website']['site-url']
+    if address: address = address.rstrip('/') + '/'
+    for path in site.rglob('*.html'):
+        path.write_text(mended(path.read_text(), address))
     search = site / 'search.json'
     if search.exists():
         found = indexed(json.loads(search.read_text()))
