@@ -40,8 +40,9 @@ def chapters_page(page: str, notebooks: Path) -> str:
         for stem, first in series(notebooks).items():
             if not stem.startswith(start): continue
             title, _, subtitle = first.partition('\n')
+            said = without_links(subtitle.strip('\n> ').split('\n')[0])
             rows.append((number_of(stem) + title.strip('# '), f'{stem}.ipynb',
-                         without_links(subtitle.strip('\n> ').split('\n')[0])))
+                         said + ('' if said[-1] in '.?!' else '.')))
         sections.append(f'## {part}\n\n{cards(rows, notebooks)}')
     return page.replace(CARDS, '\n'.join(sections))
 

@@ -316,7 +316,7 @@ def card(title: str, address: str, text: str, picture: str) -> str:
     nothing that the title does not."""
     return CARD.format(page=address, picture=f'{FOLDER}/{picture}',
                        width=SIZE[0], height=SIZE[1], title=escape(title),
-                       text=escape(text))
+                       text=re.sub(r'`([^`]+)`', r'<code>\1</code>', escape(text)))
 
 
 def cards(rows: list[tuple[str, str, str]], folder: Path) -> str:
