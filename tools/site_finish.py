@@ -83,9 +83,14 @@ TERMS = {
 }
 
 
+SEARCHED = 5000  # letters of a section, so that the index is no long wait
+
+
 def indexed(documents: list[dict]) -> list[dict]:
-    "The search index with an entry before all others for each term of its chapter."
-    rest = [entry for entry in documents if not entry['objectID'].startswith('term:')]
+    """The search index, with an entry before all others for each term that its chapter
+    speaks of."""
+    rest = [entry | dict(text=' '.join(entry['text'].split())[:SEARCHED])
+            for entry in documents if not entry['objectID'].startswith('term:')]
     titles = {entry['href']: entry for entry in reversed(rest)
               if '#' not in entry['href']}
     made = []
@@ -111,7 +116,7 @@ def finish(notebooks: Path, site: Path) -> list[str]:
     search = site / 'search.json'
     if search.exists():
         found = indexed(json.loads(search.read_text()))
-        search.write_text(json.dumps(found, indent=1, ensure_ascii=False))
+        search.write_text(json.dumps(found, ensure_ascii=False))
     return built_faults(site)
 
 
