@@ -1,5 +1,5 @@
-// What the pages need and Quarto's own scripts leave out: names for the parts of the search, and a stop for the
-// keyboard at what scrolls sideways.
+// What the pages need and Quarto's own scripts leave out: names for the parts of the search, a stop for the keyboard at
+// what scrolls sideways, and keys for what folds.
 
 const NAMES = [
   ['.aa-Autocomplete', 'Search'],
@@ -23,6 +23,14 @@ function stops() {
     else block.removeAttribute('tabindex');
   }
 }
+
+// A link without an address that folds something is a button.
+document.addEventListener('keydown', event => {
+  const folds = event.target.closest?.('a[data-bs-toggle="collapse"]:not([href])');
+  if (!folds || (event.key !== 'Enter' && event.key !== ' ')) return;
+  event.preventDefault();
+  folds.click();
+});
 
 name();
 stops();

@@ -447,7 +447,7 @@ def test_built_site_in_a_browser():
     site = ROOT / '_docs'
     if not site.exists(): pytest.skip('there is no _docs: make docs')
     if not chromium(): pytest.skip('there is no Chromium')
-    assert look(site, pages_of(site)) == []
+    assert list(look(site, pages_of(site))) == []
 
 
 BROKEN = '''<!doctype html><html lang="en"><head><title>t</title></head><body><main>
