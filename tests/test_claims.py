@@ -34,12 +34,6 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
     'portraits/06_dataset.ipynb': {'1.75': FACES, '27.0 dB': FACES, '29.4 dB': FACES},
 }
 
-# Numbers that still wait for a cell that prints them. Only ever take from it.
-KNOWN: dict[str, set[str]] = {
-    '04_results.ipynb': {'7.7 million', '0.000505'},
-    '11_classical.ipynb': {'1.67'},
-}
-
 SCALES = {'kB': 1e3, 'MB': 1e6, 'GB': 1e9, 'million': 1e6, 'billion': 1e9}
 NUMBER = re.compile(
     r'(?<![\w.])(\d{1,3}(?:,\d{3})+|\d+)(?:\.(\d+))?(?!\d|\.\d)'
@@ -184,19 +178,16 @@ def unsourced(name: str) -> list[str]: return without_source(cells(NOTEBOOKS[nam
 
 @pytest.mark.parametrize('name', NOTEBOOKS)
 def test_every_number_of_the_prose_has_a_source(name):
-    excused = {*EXCEPTIONS.get(name, {}), *KNOWN.get(name, ())}
+    excused = EXCEPTIONS.get(name, {})
     found = [number for number in unsourced(name) if number not in excused]
     assert not found, f'no output, table or literal of {name} says {found}'
 
 
-@pytest.mark.parametrize('excuses', [EXCEPTIONS, KNOWN], ids=['EXCEPTIONS', 'KNOWN'])
-def test_no_excuse_is_stale(excuses):
-    "What has a source by now, or stands nowhere, must go from the lists above."
+def test_no_excuse_is_stale():
+    "What has a source by now, or stands nowhere, must go from `EXCEPTIONS`."
     stale = {name: sorted(set(listed) - set(unsourced(name)) if name in NOTEBOOKS
-                          else listed) for name, listed in excuses.items()}
+                          else listed) for name, listed in EXCEPTIONS.items()}
     assert not {name: listed for name, listed in stale.items() if listed}
-    assert all(excuses.values()), 'a notebook that needs no excuse is not listed'
-    assert all(reason for listed in EXCEPTIONS.values() for reason in listed.values())
 
 
 PROSE = """# The 9.9 of a heading
