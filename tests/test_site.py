@@ -9,18 +9,20 @@ import site_reader as checks
 import yaml
 from check_notebooks import nbdev, scratch_copy
 from conftest import ROOT
+from fastcore.basics import AttrDict
 from notebooks import NBS, PACKAGE, below
 from site_api import USE, is_code, methods, public, signature, to_call
 from site_browser import FINDS, chromium, look, pages_of
 from site_finish import TERMS, finish, indexed, mended
 from site_pages import MARKER, citation, enhance_page, make_pages
 from site_parts import VENDORED
-from site_processors import from_markdown, link_names, slider, unfolded
+from site_processors import from_markdown, link_names, moving, slider, unfolded
 from site_reader import built_faults
 from site_results import FOLDER, MARK, from_readme, results, results_page
 
 KEYS = yaml.safe_load((ROOT / 'tests' / 'quarto_keys.yaml').read_text())
 CONFIG = yaml.safe_load((ROOT / '_quarto.yml').read_text())
+MOVING = {'00_data': 'kernel'}  # page → what moves on it
 STORY = [path.stem for path in sorted(NBS.glob('0*.ipynb'))]
 
 
@@ -100,7 +102,7 @@ def test_nothing_is_asked_of_another_host(pages):
     texts = {name: '\n'.join(page.raw) for name, page in pages.items()}
     files = [path for path in NBS.glob('enhance/*.*')
              if path.suffix in ('.html', '.js', '.css')]
-    files += NBS.glob('styles/*.scss')
+    files += [*NBS.glob('moving/*.js'), *NBS.glob('styles/*.scss')]
     texts |= {path.name: path.read_text() for path in files}
     assert [fault for name, text in texts.items()
             for fault in checks.foreign_loads(name, text)] == []
@@ -134,6 +136,24 @@ def test_pairs_are_sliders(pages):
         assert 'slider:' not in page.markdown + '\n'.join(page.code), page.path.name
     shown = (NBS / f'{STORY[0]}.ipynb').read_text().count('"image/jpeg"')
     assert shown >= 2, 'the notebook itself shows pictures'
+
+
+def test_figures_move(pages, root):
+    moving = {name: page for name, page in pages.items()
+              if 'class="moving"' in ''.join(page.raw)}
+    assert set(MOVING) <= set(moving)
+    for name, page in moving.items():
+        raw = ''.join(page.raw)
+        kind = re.search(r'data-moving="(\w+)"', raw)[1]
+        assert raw.count('class="moving"') == 1 and kind == MOVING[name]
+        still = re.search(r'class="moving".*?<img src="(.*?)" alt="(.*?)">', raw, re.S)
+        assert still[1].startswith('data:image/') and len(still[2]) > 40
+        assert f'<script type="module" src="moving/{kind}.js"></script>' in raw
+        assert (root / 'moving' / f'{kind}.js').is_file()
+        assert '{.if-still}' in page.markdown and '{.if-moves}' in page.markdown
+    for page in pages.values():
+        assert '#| moving' not in '\n'.join(page.code), page.path.name
+    assert '/moving/*' in CONFIG['project']['resources']
 
 
 CARD = re.compile(r'href="([^"]+)"><img src="([^"]+)".*?<strong>(.*?)</strong>')
@@ -366,6 +386,21 @@ def test_sliders_need_two_pictures():
     assert made.endswith('\n\nSaid.\n:::') and 'src="../vendor/' in made
     with pytest.raises(ValueError, match='two pictures'):
         slider(['1.jpg'], ['a'], ['Before', 'after'], 'Said.', 'fig-x')
+
+
+def test_what_moves_needs_one_picture():
+    picture = AttrDict(data={'image/svg+xml': ['<svg/>']})
+    words = AttrDict(text='k')
+    source = ('#| label: fig-x\n#| moving: wave\n#| moving-cap: "Move."\n'
+              '#| fig-cap: "Still."\n#| fig-alt: "A \'w\' & <b>"\nplot()\n')
+    cell = AttrDict(source=source, outputs=[words, picture])
+    made = moving(cell, '../')
+    assert cell.source == 'plot()\n' and cell.outputs == [words]
+    assert 'src="../moving/wave.js"' in made and '&amp; &lt;b&gt;' in made
+    assert '[Still.]{.if-still}[Move.]{.if-moves}' in made
+    for outputs in ([words], [picture, picture]):
+        with pytest.raises(ValueError, match='one still picture'):
+            moving(AttrDict(source=source, outputs=outputs))
 
 
 BUILT = '''<html><head><link rel="stylesheet" href="a.css"></head><body id="top">

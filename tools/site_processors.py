@@ -1,8 +1,8 @@
 """Step 2 of `make docs`: what nbdev does to each notebook, beyond its own processing,
-when it makes a page of it. `procs` in settings.ini names the six classes, in their
+when it makes a page of it. `procs` in settings.ini names the seven classes, in their
 order."""
 import re
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from functools import cache
 from html import escape
 from importlib import import_module
@@ -194,6 +194,57 @@ class Sliders(Processor):
                 cell.source = from_markdown(cell.source, root)
             if cell.cell_type == 'code' and '#| slider: ' in cell.source:
                 made.append(mk_cell(from_code(cell, root), 'markdown'))
+        self.nb.cells = made
+
+
+# Figures that move. A code cell whose output is one picture, with `#| moving: NAME` and
+# `#| moving-cap: CAPTION` beside its label, caption and alt text. nbs/moving/NAME.js
+# draws in the place of the picture; where there is no JavaScript, the picture stays.
+
+MOVED = re.compile(
+    r'^#\| (moving|moving-cap|label|fig-cap|fig-alt): *"?(.*?)"?\n', re.M)
+SVG = 'image/svg+xml'
+MOVING = '''::: {{#{label}}}
+```{{=html}}
+<div class="moving" data-moving="{name}">
+{picture}
+</div>
+<script type="module" src="{root}moving/{name}.js"></script>
+```
+
+[{still}]{{.if-still}}[{caption}]{{.if-moves}}
+:::'''
+
+
+def still_of(cell) -> str:
+    "The one picture among the outputs of `cell`, as an address that holds the data."
+    drawn = [b64encode(''.join(output['data'][SVG]).encode()).decode()
+             for output in cell.get('outputs', []) if SVG in output.get('data', {})]
+    found = [*pictures_of(cell), *(f'data:{SVG};base64,{data}' for data in drawn)]
+    if len(found) == 1: return found[0]
+    raise ValueError(f'a figure that moves has one still picture, not {len(found)}')
+
+
+def moving(cell, root: str = '') -> str: # Markdown
+    """The moving figure of a code cell, which loses its picture and what was said of
+    it. Raises ValueError if the cell has no picture or more than one."""
+    said, source = dict(MOVED.findall(cell.source)), still_of(cell)
+    cell.source = MOVED.sub('', cell.source)
+    cell['outputs'] = [output for output in cell.outputs
+                       if not {JPEG, SVG} & {*output.get('data', {})}]
+    picture = f'<img src="{source}" alt="{escape(said["fig-alt"])}">'
+    return MOVING.format(label=said['label'], name=said['moving'], picture=picture,
+                         root=root, still=said['fig-cap'], caption=said['moving-cap'])
+
+
+class Moving(Processor):
+    "Makes figures that the reader moves."
+    def end(self):
+        root, made = to_root(name_of(self.nb)), []
+        for cell in self.nb.cells:
+            made.append(cell)
+            if cell.cell_type == 'code' and '#| moving: ' in cell.source:
+                made.append(mk_cell(moving(cell, root), 'markdown'))
         self.nb.cells = made
 
 
