@@ -6,6 +6,7 @@ import shutil
 from functools import partial
 from http.server import ThreadingHTTPServer
 
+import moving_likelihood as made
 import numpy as np
 import pytest
 import torch
@@ -70,6 +71,36 @@ def test_tells_what_waves_keep(computed):
         np.testing.assert_allclose(mine['kept'], gain, atol=1e-12)
 
 
+def test_the_numbers_of_the_likelihood_are_those_of_the_package():
+    known = json.loads(made.NUMBERS.read_text())
+    assert known['radii'] == [round(radius, 4) for radius in made.RADII]
+    assert len(known['psnr']) == len(known['radii'][::known['step']]) == 25
+    middle = known['short'].index(0)
+    assert known['radii'][middle] == made.TRUE and middle % known['step'] == 0
+    assert max(known['psnr']) == known['psnr'][middle // known['step']]
+    blurry, sharp = made.pair()
+    assert known['blurred'] == pytest.approx(made.decibels(blurry, sharp), abs=0.011)
+    places = [middle - 20, middle, middle + 32]
+    found = made.guesses(blurry, [made.RADII[i] for i in places])
+    for i, guess in zip(places, found):
+        short = guess.surprise - found[1].surprise
+        assert known['short'][i] == pytest.approx(short, rel=0.01, abs=0.5)
+        gained = made.decibels(made.restored(blurry, guess), sharp)
+        assert known['psnr'][i // known['step']] == pytest.approx(gained, abs=0.1)
+
+
+def test_the_faces_of_the_likelihood_are_in_their_places():
+    known = json.loads(made.NUMBERS.read_text())
+    blurry, _ = made.pair()
+    assert made.SPRITE.stat().st_size < 150e3
+    with Image.open(made.SPRITE) as sheet:
+        rows = -(-26 // known['columns'])
+        assert sheet.size == (known['columns'] * known['width'], rows * known['height'])
+        first = np.array(sheet)[:known['height'], :known['width']]
+    face = blurry.permute(1, 2, 0).numpy()[made.FACE]
+    assert np.abs(first / 255 - face).mean() < 0.01
+
+
 # In a browser
 
 def figure_of(notebook: str) -> str:
@@ -84,7 +115,7 @@ SHELL = ('<!doctype html><html lang="en"><meta charset="utf-8"><title>T</title>'
          '<link rel="icon" href="data:,">'
          '<style>.moves > img {{ display: none }}</style>'
          '<body>{}</body></html>')
-CHAPTERS = dict(kernel='00_data.ipynb')
+CHAPTERS = dict(kernel='00_data.ipynb', likelihood='11_classical.ipynb')
 
 
 @pytest.fixture(scope='module')
@@ -163,3 +194,19 @@ def test_the_canvas_shows_the_blur(browser, address, face):
         his = gaussian_blur(face[None], torch.tensor([15]), torch.tensor([2.6]))[0]
         shown = np.reshape(shown, (218, 178, 4))[..., :3].transpose(2, 0, 1)
         assert np.abs(shown - 255 * his.numpy()).max() < 3  # decoders of JPEG differ
+
+
+def test_the_radius_moves_by_keyboard(browser, address):
+    known = json.loads(made.NUMBERS.read_text())
+    with visiting(browser, address) as page:
+        opened(page, address, 'likelihood')
+        status(page, 'nats short')
+        page.keyboard.press('Tab')
+        page.keyboard.press('End')
+        status(page, f'{known["psnr"][-1]:.1f} dB')
+        assert 'less than the blurred' in status(page, 'Radius 5.10')
+        for _ in range(12): page.keyboard.press('ArrowLeft')
+        said = status(page, '3.30 pixels: the likeliest')
+        assert f'{max(known["psnr"]):.1f} dB' in said
+        shown = page.get_by_role('slider').get_attribute('aria-valuetext')
+        assert shown == '3.30 pixels'
