@@ -113,8 +113,8 @@ def figure_of(notebook: str) -> str:
 
 SHELL = ('<!doctype html><html lang="en"><meta charset="utf-8"><title>T</title>'
          '<link rel="icon" href="data:,">'
-         '<style>.moves > img {{ display: none }}</style>'
-         '<body>{}</body></html>')
+         '<body><figure>{}<figcaption><span class="if-still">Words.</span></figcaption>'
+         '</figure></body></html>')
 CHAPTERS = dict(kernel='00_data.ipynb', likelihood='11_classical.ipynb')
 
 
@@ -148,7 +148,7 @@ def test_without_javascript_the_still_figure_stays(browser, address, name):
 def opened(page, address, name):
     page.goto(f'{address}{name}.html')
     page.wait_for_selector('.moving.moves')
-    assert not page.locator('.moving > img').is_visible()
+    assert not page.locator('.moving img').is_visible()
 
 
 def status(page, words: str) -> str:
@@ -157,6 +157,17 @@ def status(page, words: str) -> str:
         'words => document.querySelector("[role=status]").textContent.includes(words)',
         arg=words)
     return page.locator('[role=status]').inner_text()
+
+
+@pytest.mark.parametrize('name', CHAPTERS)
+def test_the_still_figure_is_folded_below(browser, address, name):
+    with visiting(browser, address) as page:
+        opened(page, address, name)
+        page.locator('summary').press('Enter')
+        assert page.locator('.moving img').is_visible()
+        assert page.locator('details p').inner_text() == 'Words.'
+        for canvas in page.get_by_role('img').all():
+            assert canvas.get_attribute('aria-label') or canvas.get_attribute('alt')
 
 
 def test_the_blur_moves_by_keyboard(browser, address, face):
@@ -174,7 +185,7 @@ def test_the_blur_moves_by_keyboard(browser, address, face):
         width, taps = page.get_by_role('slider').all()
         assert width.get_attribute('aria-valuetext') == '2.0 pixels'
         assert taps.get_attribute('aria-valuetext') == '1: no blur'
-        assert page.get_by_label('width σ').count() == 1
+        assert page.get_by_role('slider', name='width σ', exact=True).count() == 1
 
 
 def test_the_canvas_shows_the_blur(browser, address, face):

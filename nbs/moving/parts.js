@@ -1,5 +1,5 @@
 // What the figures that move have in common. Each stands in a <div class="moving"> that
-// holds the still figure, which stays where there is no JavaScript.
+// holds the still figure, which stays as it is where there is no JavaScript.
 
 const SVG = 'http://www.w3.org/2000/svg';
 const PAUSE = 400; // ms without a move, after which the numbers are said aloud
@@ -22,8 +22,8 @@ function filled(made, attributes, children) {
 
 /** A range with its name and its value; `say` puts a value into words. */
 export function range({ name, min, max, step, value, say }, move) {
-  const input = element('input', { type: 'range', min, max, step, value });
-  const shown = element('output');
+  const input = element('input', { type: 'range', min, max, step, value, 'aria-label': name });
+  const shown = element('span'); // no output: the speaker says all at once
   const show = () => {
     shown.textContent = say(input.valueAsNumber);
     input.setAttribute('aria-valuetext', shown.textContent);
@@ -75,10 +75,12 @@ export async function pixelsOf(address) {
   return context.getImageData(0, 0, width, height);
 }
 
-/** Puts what moves into the place of the still figure. */
+/** Puts what moves into the place of the still figure, which folds up below it. */
 export function replace(place, name, ...parts) {
-  const panel = element('div', { role: 'group', 'aria-label': name }, ...parts);
-  place.append(panel);
+  const words = place.closest('figure')?.querySelector('.if-still')?.textContent ?? '';
+  const still = element('details', {}, element('summary', {}, 'The still figure'),
+    place.querySelector('img'), element('p', {}, words));
+  place.append(element('div', { role: 'group', 'aria-label': name }, ...parts), still);
   place.classList.add('moves');
 }
 
