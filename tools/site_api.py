@@ -357,7 +357,8 @@ def index_entry(name: str, chapter: Chapter) -> str:
     first = [f'[`{symbol}`]({page}#{symbol})' for symbol in to_call(name)[:3]]
     start = f' Start with {", ".join(first[:-1])} or {first[-1]}.' if first[1:] else (
         f' Start with {first[0]}.' if first else '')
-    return (f'[`{PACKAGE}.{name}`]({page})\n: {purpose}{start} '
+    said = f'It {purpose[0].lower()}{purpose[1:]}'
+    return (f'[`{PACKAGE}.{name}`]({page})\n: {said}{start} '
             f'Its chapter is [{numbered(chapter)}](../{chapter.notebook}).')
 
 
