@@ -60,7 +60,8 @@ page: .venv/dev
 notebooks: .venv/dev
 	$(BIN)/python tools/run_notebooks.py
 
-# 1 what is not committed, 2 notebooks into _proc, 3 the other pages, 4 Quarto, 5 checks.
+# 1 what is not committed, 2 notebooks into _proc, 3 the other pages, 4 Quarto, 5 checks,
+# 6 a look at every page in a browser, where there is Chromium.
 docs: .venv/dev
 	@command -v quarto >/dev/null || { echo "Quarto is not installed: get version 1.7.34 from https://quarto.org/docs/download/ and run 'make docs' again"; exit 1; }
 	$(BIN)/python tools/site_parts.py
@@ -70,6 +71,7 @@ docs: .venv/dev
 	cd _proc && quarto render --no-cache
 	rm -rf _docs && mv _proc/_docs _docs
 	$(BIN)/python tools/site_finish.py
+	$(BIN)/python tools/site_browser.py
 
 bench: .venv/run
 	$(BIN)/python benchmarks/parts.py

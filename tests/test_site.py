@@ -10,11 +10,14 @@ import yaml
 from check_notebooks import nbdev, scratch_copy
 from conftest import ROOT
 from notebooks import NBS, PACKAGE, below
-from site_finish import finish
-from site_pages import MARKER, enhance_page, make_pages, methods, public
+from site_api import USE, is_code, methods, public, signature, to_call
+from site_browser import FINDS, chromium, look, pages_of
+from site_finish import TERMS, finish, indexed, mended
+from site_pages import MARKER, citation, enhance_page, make_pages
 from site_parts import VENDORED
-from site_processors import from_markdown, link_names, slider
+from site_processors import from_markdown, link_names, slider, unfolded
 from site_reader import built_faults
+from site_results import FOLDER, MARK, from_readme, results, results_page
 
 KEYS = yaml.safe_load((ROOT / 'tests' / 'quarto_keys.yaml').read_text())
 CONFIG = yaml.safe_load((ROOT / '_quarto.yml').read_text())
@@ -113,8 +116,9 @@ def test_files_are_light(root):
     assert checks.heavy_files(root) == []
     home = [root / 'images' / f'astronaut-{name}.jpg'
             for name in ('blurred', 'enhanced')]
-    home += root.glob('images/chapters/*')
-    assert sum(path.stat().st_size for path in home) < 675e3
+    raw = (root / 'index.ipynb').read_text()
+    home += [root / name for name in re.findall(r'images/chapters/[\w-]+\.\w+', raw)]
+    assert sum(path.stat().st_size for path in home) < 250e3
 
 
 def test_pairs_are_sliders(pages):
@@ -132,20 +136,75 @@ def test_pairs_are_sliders(pages):
     assert shown >= 2, 'the notebook itself shows pictures'
 
 
-def test_home_maps_the_chapters(pages, root):
-    raw = ''.join(pages['index'].raw)
-    cards = re.findall(r'href="(\w+)\.ipynb"><img src="([^"]+)"', raw)
-    chapters = [path.stem for path in sorted(NBS.glob('[012]*.ipynb'))]
-    assert [stem for stem, _ in cards] == chapters
-    for _, picture in cards: assert (root / picture).stat().st_size > 1000
-    link = '[Enhance a picture of your own](enhance.qmd)'
-    assert link in pages['index'].markdown
+CARD = re.compile(r'href="([^"]+)"><img src="([^"]+)".*?<strong>(.*?)</strong>')
+
+
+def test_cards_lead_to_what_they_are_called(pages, root):
+    home = CARD.findall(''.join(pages['index'].raw))
+    assert len(home) == 4
+    for address, picture, title in home:
+        file, _, place = address.partition('#')
+        page = pages[Path(file).stem]
+        named = page.front['title'] == title
+        assert f'## {title}' in page.markdown if place else named, title
+        assert (root / picture).stat().st_size > 1000
+    cards = CARD.findall(''.join(pages['chapters'].raw))
+    shown = [path.relative_to(NBS).with_suffix('').as_posix() for path in below(NBS)
+             if path.stem[:1].isdigit()]
+    assert [address.removesuffix('.ipynb') for address, *_ in cards] == shown
+    for address, picture, title in cards:
+        page = pages[address.removesuffix('.ipynb')]
+        assert page.front['title'] == title
+        assert (root / picture).stat().st_size > 1000
+        number = re.match(r'(\d\d)_', address)
+        if number: assert title.startswith(f'{number[1]} ')
+
+
+def test_home_says_what_to_do(pages):
+    home = pages['index'].markdown
+    for link in ('[Try it on your picture](enhance.qmd){.call}',
+                 '[Read the series](00_data.ipynb){.call .second}'):
+        assert link in home
+    for command in ('make demo', 'make test'):
+        assert f'```sh\n{command}\n```' in home, 'each has a button that copies it'
+    titles = [page.front['title'] for page in pages.values()]
+    assert titles.count('Enhance') == 1 and titles.count('13 How enhance works') == 1
+    assert len(titles) == len(set(titles))
+
+
+def test_results_are_those_of_the_readme(pages):
+    for name, text in from_readme((ROOT / 'README.md').read_text()).items():
+        assert (FOLDER / name).read_text() == text, 'run python tools/site_results.py'
+    source = (NBS / 'results.qmd').read_text()
+    assert len(MARK.findall(source)) >= 9
+    page = ''.join(pages['results'].raw)
+    assert page.count('<table class="sortable"') >= 7 and '<!-- ' not in page
+    assert page.count('<figure class="chart"') >= 4
+    value = results('quality')[0]['enhanced']
+    assert f'<td data-value="{value}">{value}</td>' in page
+    with pytest.raises(KeyError): results_page('<!-- table unknown -->')
+
+
+def test_citation_is_right():
+    settings = (ROOT / 'settings.ini').read_text()
+    version = re.search(r'^version = (.*)$', settings, re.M)[1]
+    author = re.search(r'^author = (.*)$', settings, re.M)[1]
+    for said in (f'version = {{{version}}}', f'{{{{{author}}}}}', '= {deblur_vae}'):
+        assert said in citation()
+    about = (NBS / 'about.qmd').read_text()
+    assert '*Deblurring, a Classic Machine Learning Problem*](https://' in about
+    assert 'citation' not in CONFIG, 'no page has a block of its own'
+
+
+def test_outputs_tell_something(pages):
+    assert [fault for page in pages.values()
+            for fault in checks.idle_outputs(page)] == []
 
 
 def test_notebooks_can_be_downloaded(pages, tmp_path):
     for name, page in pages.items():
         address = f'{"../" * name.count("/")}notebooks/{name}.ipynb'
-        if page.cells: assert f'({address})' in page.markdown, name
+        if page.cells and name != 'index': assert f'({address})' in page.markdown, name
     finish(NBS, tmp_path)
     copies = tmp_path / 'notebooks'
     assert ([path.relative_to(copies) for path in below(copies)]
@@ -172,15 +231,63 @@ def test_every_public_name_has_a_place_in_the_api(pages):
         module = import_module(f'{PACKAGE}.{name.replace("/", ".")}')
         places = checks.anchors(pages[f'api/{name}'])
         for symbol, thing in public(module).items():
-            if not callable(thing): continue
+            if not is_code(thing):
+                line = rf'^(?:\w+, )*{symbol}(?:, \w+)* = '
+                assert re.search(line, pages[f'api/{name}'].markdown, re.M), symbol
+                continue
             wanted = {symbol}
             if isinstance(thing, type):
                 wanted |= {f'{symbol}.{method}' for method in methods(thing)}
             assert wanted <= places
-    signature = re.search(r'```python\ndef gaussian_blur\(.*?\n```',
-                          pages['api/data'].markdown, re.S)[0]
-    assert 'x:Tensor, # pictures, float [B,C,H,W]' in signature
     assert not [name for name, page in pages.items() if ' at 0x' in page.markdown]
+
+
+def test_api_says_first_what_is_called_first(pages):
+    for name in USE:
+        module = import_module(f'{PACKAGE}.{name}')
+        page = pages[f'api/{name.replace(".", "/")}'].markdown
+        known = public(module)
+        assert to_call(name), name
+        for symbol in to_call(name): assert is_code(known[symbol]), symbol
+        headings = re.findall(r'^### `(\w+)`', page, re.M)
+        assert headings[:len(to_call(name))] == to_call(name)
+    assert set(USE) == {name.removeprefix('api/').replace('/', '.') for name in pages
+                        if name.startswith('api/')} - {'index'}
+    index = pages['api/index'].markdown
+    assert index.count('Its chapter is [') == len(USE)
+
+
+def test_signatures_are_short(pages):
+    data, camera, cli = (pages[f'api/{name}'].markdown
+                         for name in ('data', 'camera', 'cli'))
+    signature = re.search(r'```python\ndef gaussian_blur\(.*?\n```', data, re.S)[0]
+    assert 'x: Tensor,  # pictures, float [B,C,H,W]' in signature
+    assert '\nEVERYDAY = Degradation(…)\n' in camera and '__call__' not in camera
+    enhance = pages['api/enhance'].markdown
+    assert '```python\ndef enhance(\n    image: Any,' in enhance
+    assert '\n    method: Literal[\'restore\', \'classical\'] = \'restore\',' in cli
+    for name, page in pages.items():
+        if not name.startswith('api/'): continue
+        lines = re.findall(r'^    \w.*,$', page.markdown, re.M)
+        assert not [line for line in lines if len(line) > 132]
+
+
+def keeps(
+    values: list[int], *rest: str, how: Path | None = None,  # in which way
+    long: tuple = ('a default that', 'nobody wants to', 'read at once, or at all'),
+) -> int: # their number
+    return len(values)
+
+
+def test_signature_is_that_of_the_source():
+    assert signature(keeps) == '''```python
+def keeps(
+    values: list[int],
+    *rest: str,
+    how: Path | None = None,  # in which way
+    long: tuple = (…),
+) -> int  # their number
+```'''
 
 
 def test_names_in_the_prose_lead_to_the_api(pages):
@@ -189,6 +296,16 @@ def test_names_in_the_prose_lead_to_the_api(pages):
     text = '# `ff`\n\n[`ff`](x) `ff` and `ff`, `g`\n\n```python\n`ff`\n```\n'
     linked = text.replace(' `ff` and', ' [`ff`](api/a.qmd#ff) and')
     assert link_names(text, {'ff': 'api/a.qmd#ff'}) == linked
+
+
+def test_nothing_is_folded_that_a_keyboard_cannot_open(pages):
+    for page in pages.values(): assert 'collapse="true"' not in page.markdown
+    note = '::: {.callout-note title="Solution" collapse="true"}\n'
+    first = f'a\n\n{note}b\n\n::: {{.c}}\nd\n:::\n:::\n\ne\n\n'
+    made = unfolded(f'{first}{note}f\n:::\n')
+    assert made.count('<details class="solution">') == made.count('</details>') == 2
+    assert ':::\n\n```{=html}\n</details>' in made and '\n\ne\n\n' in made
+    with pytest.raises(ValueError, match='never closed'): unfolded(note + 'b')
 
 
 def page_of(tmp_path, text: str) -> checks.Page:
@@ -279,3 +396,63 @@ def test_built_site_is_checked(tmp_path):
     (tmp_path / 'big.json').write_bytes(b' ' * 1_000_001)
     faults = built_faults(tmp_path)
     assert [fault.split()[0] for fault in faults] == ['big.json:', 'a.css']
+
+
+def test_pages_are_mended(tmp_path):
+    page = ('<head><script src="../site_libs/q.js"></script></head>'
+            '<body class="x"><nav class="navbar x"></nav>'
+            '<button class="navbar-toggler" type="button" role="menu"></button>'
+            '<main id="quarto-document-content"></main></body>')
+    made = mended(page)
+    assert '<body class="x">\n<nav aria-label="Skip"><a class="skip"' in made
+    assert '<nav aria-label="Site" class="navbar x">' in made and 'role=' not in made
+    assert '<script type="module" src="../site.js"></script>\n</body>' in made
+    assert mended(made) == made and mended('<body>x</body>') == '<body>x</body>'
+
+
+def test_social_card_is_the_face(tmp_path):
+    page = ('<head><meta property="og:image" content="/data:image/jpeg;base64,AA==">\n'
+            '<meta name="twitter:image:alt" content="a figure">\n'
+            '<script src="../site_libs/q.js"></script></head><body>'
+            '<main id="quarto-document-content"></main></body>')
+    for address, start in (('', '../'), ('https://x.example/d/', 'https://x.example/d/')):
+        made = mended(page, address)
+        assert 'data:image' not in made and 'a figure' not in made
+        for kind in ('property="og:image"', 'name="twitter:image"'):
+            assert made.count(f'<meta {kind} content="{start}images/card.jpg">') == 1
+
+
+@pytest.mark.campaign
+def test_built_site_in_a_browser():
+    "Every page, light and dark, wide and narrow; where `make docs` has made the site."
+    site = ROOT / '_docs'
+    if not site.exists(): pytest.skip('there is no _docs: make docs')
+    if not chromium(): pytest.skip('there is no Chromium')
+    assert list(look(site, pages_of(site))) == []
+
+
+BROKEN = '''<!doctype html><html lang="en"><head><title>t</title></head><body><main>
+<h1>h</h1><p style="color:#777;background:#888">faint</p>
+<p style="width:900px">wide</p><img src="https://elsewhere.example/x.png" alt="x">
+</main></body></html>'''
+
+
+def test_browser_finds_planted_faults(tmp_path, site_is_assembled):
+    pytest.importorskip('playwright')
+    if not chromium(): pytest.skip('there is no Chromium')
+    (tmp_path / 'broken.html').write_text(BROKEN)
+    found = '\n'.join(look(tmp_path, ['broken.html']))
+    for word in ('color-contrast', 'scrolls sideways: the page', 'asks https://else'):
+        assert word in found
+
+
+def test_search_finds_terms_in_their_chapters(pages):
+    for word, stem in FINDS.items():
+        assert any(word in term for term in TERMS[stem]) and stem in pages
+        assert word in pages[stem].markdown
+    page = dict(objectID='22_checkpoint.html', href='22_checkpoint.html', title='22 C',
+                section='', text='a checkpoint')
+    other = page | dict(objectID='api/checkpoint.html', href='api/checkpoint.html')
+    made = indexed([other, page])
+    assert [entry['section'] for entry in made] == ['checkpoint', '', '']
+    assert made[0]['href'] == '22_checkpoint.html' and indexed(made) == made

@@ -44,6 +44,17 @@ def chapters(notebooks: Path) -> dict[str, Chapter]:
     return found
 
 
+def numbered(chapter: Chapter) -> str:
+    "Title of a chapter as its page has it: with its number, but for the appendices."
+    return number_of(chapter.notebook) + chapter.title
+
+
+def number_of(notebook: str) -> str:
+    "The number of a notebook, given by its path from nbs/, and a space; or nothing."
+    found = re.match(r'(\d\d)_', notebook)
+    return f'{found[1]} ' if found else ''
+
+
 def without_links(text: str) -> str: return re.sub(r'\[(.*?)\]\(.*?\)', r'\1', text)
 
 

@@ -1,5 +1,5 @@
 """Step 2 of `make docs`: what nbdev does to each notebook, beyond its own processing,
-when it makes a page of it. `procs` in settings.ini names the four classes, in their
+when it makes a page of it. `procs` in settings.ini names the six classes, in their
 order."""
 import re
 from base64 import b64decode
@@ -9,10 +9,11 @@ from importlib import import_module
 from io import BytesIO
 from pathlib import Path
 
+import yaml
 from execnb.nbio import mk_cell
 from nbdev.config import get_config
 from nbdev.process import Processor
-from notebooks import PACKAGE, api_page, cells, to_root
+from notebooks import PACKAGE, api_page, cells, number_of, to_root
 from PIL import Image
 
 GITHUB = 'https://github.com/'
@@ -42,14 +43,26 @@ def download_link(name: str) -> str:
     return f'[Download this notebook]({address}){{{options}}}'
 
 
+HOME = dict(toc=False, sidebar=False)
+
+
+def front_matter(source: str, name: str) -> str:
+    """What the page of the notebook `name` says of itself: its title with its number,
+    and a file named after the notebook (nbdev: after its module; but enhance.html is
+    the page of enhance.qmd). The home page has no bars."""
+    said = yaml.safe_load(source.strip().strip('-'))
+    said |= {'title': number_of(name) + said['title'],
+             'output-file': f'{Path(name).stem}.html'}
+    if name == 'index.ipynb': said |= HOME
+    return f'---\n{yaml.safe_dump(said, allow_unicode=True, sort_keys=False)}---\n'
+
+
 class PageLinks(Processor):
-    """Puts links under the title of a page, and names it after its notebook (nbdev:
-    after its module; but enhance.html is the page of enhance.qmd)."""
+    "Gives a page its title and file, and puts links under the title."
     def end(self):
         cfg, name, cells = get_config(), name_of(self.nb), self.nb.cells
-        cells[0].source = re.sub(r'^output-file: .*$',
-                                 f'output-file: {Path(name).stem}.html',
-                                 cells[0].source, flags=re.M)
+        cells[0].source = front_matter(cells[0].source, name)
+        if name == 'index.ipynb': return
         colab = colab_link(cfg.get('git_url', '').rstrip('/'), cfg.branch, name)
         links = ' · '.join(filter(None, [colab, download_link(name)]))
         cells.insert(1, mk_cell(f'::: {{.page-links}}\n{links}\n:::', 'markdown'))
@@ -184,11 +197,73 @@ class Sliders(Processor):
         self.nb.cells = made
 
 
-# Cards of the home page: its tables whose rows are links to chapters.
+# Solutions: a note that is folded becomes an element that every browser can open, by
+# keyboard and without JavaScript.
 
-ROW = re.compile(r'^\| \[(.*?)\]\((\w+)\.ipynb\) \| (.*?) \|$', re.M)
+FOLDED = re.compile(r'^:::+ \{\.callout-\w+ ([^}]*collapse="true"[^}]*)\}\n', re.M)
+DETAILS = '''```{{=html}}
+<details class="solution"><summary>{title}</summary>
+```
+
+{text}
+
+```{{=html}}
+</details>
+```'''
+
+
+def closing(text: str) -> int:
+    "Where the fenced div that is open at the start of `text` is closed."
+    depth = 1
+    for line in re.finditer(r'^:::+ *(.*)$', text, re.M):
+        depth += 1 if line[1] else -1
+        if not depth: return line.start()
+    raise ValueError(f'a folded note is never closed: {text[:60]}')
+
+
+def unfolded(text: str) -> str:
+    "Markdown whose folded notes are elements of HTML."
+    found = FOLDED.search(text)
+    if not found: return text
+    rest = text[found.end():]
+    end = closing(rest)
+    title = re.search(r'title="([^"]*)"', found[1])
+    made = DETAILS.format(title=escape(title[1] if title else 'More'),
+                          text=rest[:end].strip())
+    return text[:found.start()] + made + unfolded(re.sub('^:::+', '', rest[end:]))
+
+
+class Solutions(Processor):
+    "Makes the solutions of exercises elements that open by keyboard."
+    def end(self):
+        for cell in self.nb.cells:
+            if cell.cell_type == 'markdown': cell.source = unfolded(cell.source)
+
+
+# Outputs: a folder that a cell made for a moment is nobody's.
+
+MOMENTARY = re.compile(r'/tmp/tmp\w+/')
+
+
+class Outputs(Processor):
+    "Leaves the names of temporary folders out of what cells have printed."
+    def end(self):
+        for cell in self.nb.cells:
+            for output in cell.get('outputs', []):
+                if 'text' not in output: continue
+                text = ''.join(output['text'])
+                output['text'] = MOMENTARY.sub('', text)
+
+
+# Cards: tables of the home page whose rows are links, and those of the page Chapters.
+
+ROW = re.compile(r'^\| \[(.*?)\]\((\S+?)\) \| (.*?) \|$', re.M)
 TABLE = re.compile(r'\| \| \|\n\|:--\|:--\|\n(\| \[.*\n?)+')
 FOLDER = 'images/chapters'
+# Page or part of one → the chapter that has its picture.
+PICTURED = {'chapters.qmd#the-story': '00_data', 'results.qmd': '14_evaluate',
+            'chapters.qmd#real-pictures': '13_enhance',
+            'chapters.qmd#the-workshop': '21_compute'}
 SIZE = 400, 250  # of a picture, pixels
 # Figures that stand for their chapters, where it is not the first with a picture in it;
 # of two in one chapter the earlier here.
@@ -231,24 +306,38 @@ def thumbnail(notebook: Path) -> tuple[str, bytes]: # name of the file, content
     return f'{notebook.stem}.jpg', out.getvalue()
 
 
-def card(title: str, stem: str, text: str, picture: str) -> str:
+def picture_name(stem: str, name: str) -> str:
+    "What the picture of a chapter is called: portraits/00_brush is not 00_data."
+    return stem.replace('/', '-') + Path(name).suffix
+
+
+def card(title: str, address: str, text: str, picture: str) -> str:
     """One card: a link around picture, title and a line of text. The picture says
     nothing that the title does not."""
-    return CARD.format(page=f'{stem}.ipynb', picture=f'{FOLDER}/{picture}',
+    return CARD.format(page=address, picture=f'{FOLDER}/{picture}',
                        width=SIZE[0], height=SIZE[1], title=escape(title),
-                       text=escape(text))
+                       text=re.sub(r'`([^`]+)`', r'<code>\1</code>', escape(text)))
+
+
+def cards(rows: list[tuple[str, str, str]], folder: Path) -> str:
+    """Markdown of cards of title, address and text, with pictures of the notebooks in
+    `folder`."""
+    made = []
+    for title, address, text in rows:
+        stem = PICTURED.get(address, address.removesuffix('.ipynb'))
+        name = picture_name(stem, thumbnail(folder / f'{stem}.ipynb')[0])
+        made.append(card(title, address, text, name))
+    few = ' four' if len(made) == 4 else ''
+    lines = ['```{=html}', f'<ul class="chapters{few}">', *made, '</ul>', '```', '']
+    return '\n'.join(lines)
 
 
 class Cards(Processor):
-    "Replaces each table whose rows are links to chapters by cards with a picture each."
+    "Replaces each table of the home page whose rows are links by cards."
     def end(self):
+        if name_of(self.nb) != 'index.ipynb': return
+        folder = Path(self.nb.path_).parent
         for cell in self.nb.cells:
             if cell.cell_type != 'markdown': continue
-            cell.source = TABLE.sub(lambda found: self.cards(found[0]), cell.source)
-
-    def cards(self, table: str) -> str:
-        folder = Path(self.nb.path_).parent
-        rows = [card(title, stem, text, thumbnail(folder / f'{stem}.ipynb')[0])
-                for title, stem, text in ROW.findall(table)]
-        lines = ['```{=html}', '<ul class="chapters">', *rows, '</ul>', '```', '']
-        return '\n'.join(lines)
+            cell.source = TABLE.sub(
+                lambda found: cards(ROW.findall(found[0]), folder), cell.source)

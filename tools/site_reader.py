@@ -23,6 +23,8 @@ LIMIT, HEAVY = 1e6, ('.wasm', '.onnx')  # bytes of a file; those that may have m
 RAW = re.compile(r'^```\{=html\}\n(.*?)^```$', re.M | re.S)
 FENCED = re.compile(r'^(`{3,}|~{3,}).*?^\1`*$', re.M | re.S)
 ASSEMBLED = re.compile(r'vendor/|enhance/(samples|model)/')  # by site_parts.py
+IDLE = re.compile(r'.*(?:^Text\(|<(?:Axes|Figure|matplotlib)|object at 0x|/tmp/).*',
+                  re.M)
 ELSEWHERE = re.compile(r'^(https?:)?//')
 IN_STYLE = re.compile(r'''(?:@import\s+|url\()\s*['"]?((?:https?:)?//[^'")\s]+)''')
 IN_SCRIPT = re.compile(
@@ -113,7 +115,8 @@ def anchors(page: Page) -> set[str]:
                           FENCED.sub('', page.markdown), re.M)
     labels = re.findall(r'^#\| label: (\S+)', '\n'.join(page.code), re.M)
     given = re.findall(r'\{#([\w-]+)', page.markdown)
-    return {name or slug(text) for text, name in headings} | {*labels, *given}
+    code = [cell['id'] for cell in page.cells if cell['cell_type'] == 'code']
+    return {name or slug(text) for text, name in headings} | {*labels, *given, *code}
 
 
 def links(page: Page, assembled: bool = False) -> list[str]:
@@ -176,7 +179,7 @@ def dead_links(pages: list[Page], root: Path, notebooks: Path) -> list[str]:
 
 def faulty_markup(page: Page) -> list[str]:
     "Tags of raw HTML that do not match, pictures without alt text."
-    faults = [fault for raw in page.raw for fault in Html(raw).faults]
+    faults = Html('\n'.join(page.raw)).faults
     silent = re.findall(r'!\[\s*\]\(([^)]*)\)', page.prose)
     return page.say(faults + [f'no alt text for {source}' for source in silent])
 
@@ -194,6 +197,14 @@ def widgets(page: Page) -> list[str]:
     "Outputs for whose sake Quarto would fetch scripts from another host."
     return page.say(f'output of type {kind}' for output in page.outputs
                     for kind in WIDGETS & set(output.get('data', {})))
+
+
+def idle_outputs(page: Page) -> list[str]:
+    "Outputs that tell a reader nothing: names of objects, folders of a moment."
+    texts = [''.join(o.get('text', '')) or ''.join(o['data'].get('text/plain', ''))
+             for o in page.outputs
+             if not any(kind.startswith('image/') for kind in o.get('data', {}))]
+    return page.say(found[0] for text in texts if (found := IDLE.search(text)))
 
 
 def foreign_loads(name: str, text: str) -> list[str]:
