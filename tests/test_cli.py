@@ -13,6 +13,7 @@ import torch
 from conftest import campaign
 from PIL import Image
 from safetensors.torch import save_file
+from test_cli_words import OLD
 
 from deblur_vae.cli import main
 from deblur_vae.model import VAE_UNet, save_model
@@ -41,6 +42,9 @@ def test_demo_keeps_to_its_time(launch, tmp_path):
                   '--out', out, DEBLUR_VAE_CACHE=cache)
     assert demo.wait() == 0, demo.said()
     assert len((out / 'history.jsonl').read_text().splitlines()) == 1
+    recorded = json.loads((out / 'config.json').read_text())['arguments']
+    assert recorded == OLD['defaults']['demo'] | dict(
+        portraits=10, epochs=50, minutes=0, out=str(out))
 
 
 def test_interrupted_run_is_whole(drawn, tmp_path):

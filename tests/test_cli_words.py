@@ -172,14 +172,3 @@ def test_completion():
     assert completed('e') == ['enhance', 'export', 'evaluate']
     assert '--max-megapixels' in completed('enhance', '--m')
     assert completed('train', '--resume', '--precision', 'b') == ['bf16']
-
-
-def test_demo_keeps_all_settings(deblur_vae, tmp_path, monkeypatch):
-    "`config.json` has what argparse's namespace had."
-    monkeypatch.setenv('DEBLUR_VAE_CACHE', str(tmp_path / 'cache'))
-    options = ['--portraits', 24, '--epochs', 1, '--minutes', 0, '--device', 'cpu']
-    done = deblur_vae('demo', *options, '--out', 'shown')
-    assert done.returncode == 0, done.stderr
-    config = json.loads((tmp_path / 'shown' / 'config.json').read_text())
-    assert config['arguments'] == OLD['defaults']['demo'] | dict(
-        portraits=24, epochs=1, minutes=0, device='cpu', out='shown')

@@ -283,6 +283,8 @@ def test_signatures_are_short(pages):
     signature = re.search(r'```python\ndef gaussian_blur\(.*?\n```', data, re.S)[0]
     assert 'x: Tensor,  # pictures, float [B,C,H,W]' in signature
     assert '\nEVERYDAY = Degradation(…)\n' in camera and '__call__' not in camera
+    enhance = pages['api/enhance'].markdown
+    assert '```python\ndef enhance(\n    image: Any,' in enhance
     assert '\n    method: Literal[\'restore\', \'classical\'] = \'restore\',' in cli
     for name, page in pages.items():
         if not name.startswith('api/'): continue

@@ -169,13 +169,13 @@ def parameters(node: ast.FunctionDef) -> Iterator[tuple]:
     plain = given.posonlyargs + given.args
     blanks = [None] * (len(plain) - len(given.defaults))
     rows = [('', arg, value) for arg, value in zip(plain, blanks + given.defaults)]
-    if given.vararg: rows.append(('*', given.vararg, None))
-    elif given.kwonlyargs: yield '*', None, None, None
+    if given.vararg or given.kwonlyargs: rows.append(('*', given.vararg, None))
     rows += [('', arg, value)
              for arg, value in zip(given.kwonlyargs, given.kw_defaults)]
     if given.kwarg: rows.append(('**', given.kwarg, None))
     for stars, arg, value in rows:
-        if arg.arg not in ('self', 'cls'):
+        if arg is None: yield stars, None, None, None
+        elif arg.arg not in ('self', 'cls'):
             yield stars + arg.arg, arg.annotation, value, value or arg
 
 
@@ -357,7 +357,8 @@ def index_entry(name: str, chapter: Chapter) -> str:
     first = [f'[`{symbol}`]({page}#{symbol})' for symbol in to_call(name)[:3]]
     start = f' Start with {", ".join(first[:-1])} or {first[-1]}.' if first[1:] else (
         f' Start with {first[0]}.' if first else '')
-    return (f'[`{PACKAGE}.{name}`]({page})\n: {purpose}{start} '
+    said = f'It {purpose[0].lower()}{purpose[1:]}'
+    return (f'[`{PACKAGE}.{name}`]({page})\n: {said}{start} '
             f'Its chapter is [{numbered(chapter)}](../{chapter.notebook}).')
 
 

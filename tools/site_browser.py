@@ -19,6 +19,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from notebooks import ROOT
+from playwright.sync_api import Error as PlaywrightError
+from playwright.sync_api import sync_playwright
 from site_parts import node_modules
 
 FLAGS = ['--disable-gpu', '--disable-quic', '--no-first-run',
@@ -124,12 +126,12 @@ class Visit:
 
 
 def first_found(page, words: str) -> str:
-    "Address of what the search of the site shows first for `words`."
+    "Address of what the search of the site shows first for `words`, or nothing."
     page.locator('#quarto-search button').first.click()
     page.locator('.aa-Input').first.fill(words)
     first = page.locator('.aa-Panel a.search-result-link').first
-    first.wait_for()
-    address = first.get_attribute('href')
+    try: address = first.get_attribute('href', timeout=30_000)
+    except PlaywrightError: address = 'nothing'
     page.keyboard.press('Escape')
     return address
 
@@ -154,8 +156,6 @@ def look(
     pictures: Path | None = None, # where pictures of them go
 ) -> Iterator[str]:
     "What is wrong with pages, in every view."
-    from playwright.sync_api import sync_playwright
-
     with serving(site) as address, sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=chromium(), args=FLAGS)
         for scheme, width in VIEWS:
