@@ -14,7 +14,7 @@ help:
 	@echo "make campaigns  check at large what make test checks at small sizes: kills, damaged files, chance"
 	@echo "make lab        open the notebooks in JupyterLab"
 	@echo "make page       serve the Enhance page at http://127.0.0.1:8000/ (needs Node.js with npm)"
-	@echo "make notebooks  re-execute all notebooks (under half an hour on two cores)"
+	@echo "make notebooks  re-execute all notebooks (long: some train networks)"
 	@echo "make docs       build the site into _docs/ (needs Quarto)"
 	@echo "make bench      measure speed against the post's recipe and scikit-image (ten minutes on two cores)"
 	@echo "make export     write the package from the notebooks"

@@ -2,39 +2,13 @@
 this machine and to nobody else."""
 import base64
 import io
-import os
-import shutil
-import threading
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
+from chromium import FLAGS, chromium
 from PIL import Image
-
-FLAGS = ['--disable-gpu', '--disable-quic', '--no-first-run',
-         '--disable-background-networking', '--disable-component-update',
-         '--disable-sync', *(['--no-sandbox'] if os.geteuid() == 0 else [])]
-
-
-def chromium() -> str:
-    "Where the browser is, or a skip."
-    names = 'chromium', 'chromium-browser', 'google-chrome'
-    found = next(filter(None, map(shutil.which, names)), None)
-    return found or pytest.skip('there is no Chromium: apt-get install chromium')
-
-
-@contextmanager
-def serving(server):
-    "The address of `server`, which runs meanwhile."
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try: yield f'http://127.0.0.1:{server.server_port}/'
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
 
 @contextmanager
 def launched():
@@ -42,7 +16,8 @@ def launched():
     playwright = pytest.importorskip(
         'playwright.sync_api',
         reason="playwright is not installed: pip install -e '.[dev]'")
-    path = chromium()
+    path = chromium() or pytest.skip(
+        'there is no Chromium: apt-get install chromium')
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=path, args=FLAGS)
         try: yield browser

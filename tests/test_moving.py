@@ -10,7 +10,8 @@ import moving_likelihood as made
 import numpy as np
 import pytest
 import torch
-from browser import launched, serving, visiting
+from browser import launched, visiting
+from chromium import serving
 from fastcore.basics import AttrDict
 from notebooks import NBS, cells
 from PIL import Image

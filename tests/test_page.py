@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import site_parts
 import torch
-from browser import file_of, launched, picture_of, serving, visiting
+from browser import file_of, launched, picture_of, visiting
+from chromium import serving
 from conftest import campaign
 from likeness import alike, as_sure
 from matplotlib import colormaps

@@ -5,6 +5,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+from chromium import chromium
 import site_reader as checks
 import yaml
 from check_notebooks import nbdev, scratch_copy
@@ -12,7 +13,7 @@ from conftest import ROOT
 from fastcore.basics import AttrDict
 from notebooks import NBS, PACKAGE, below
 from site_api import USE, is_code, methods, public, signature, to_call
-from site_browser import FINDS, chromium, look, pages_of
+from site_browser import FINDS, look, pages_of
 from site_finish import TERMS, finish, indexed, mended
 from site_pages import MARKER, citation, enhance_page, make_pages
 from site_parts import VENDORED

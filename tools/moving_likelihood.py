@@ -5,7 +5,6 @@ method changes; it takes a minute:
 
     python tools/moving_likelihood.py"""
 import json
-import math
 
 import torch
 from notebooks import NBS
@@ -16,6 +15,7 @@ from deblur_vae import classical
 from deblur_vae.camera import convolve, disc, inner
 from deblur_vae.data import to_8bit
 from deblur_vae.evaluate import to_levels
+from deblur_vae.results import psnr
 
 TRUE = 3.3  # pixels, as in the chapter
 FINE = 97  # radii of the curve
@@ -47,7 +47,7 @@ def restored(blurry: torch.Tensor, guess: classical.Guess) -> torch.Tensor:
 
 
 def decibels(x: torch.Tensor, sharp: torch.Tensor) -> float:
-    return round(-10 * math.log10((to_8bit(x) - sharp).square().mean()), 2)
+    return round(psnr(to_8bit(x)[None], sharp[None]).item(), 2)
 
 
 def sprite(pictures: list[torch.Tensor]) -> Image.Image:

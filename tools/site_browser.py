@@ -7,25 +7,19 @@ A page fails if axe-core finds a fault in it, if anything but code scrolls sidew
 telephone of 360 pixels, if it asks another host for anything, or if its console says
 that something went wrong. With --pictures, what each page looks like is kept."""
 import argparse
-import os
-import shutil
 import sys
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from chromium import FLAGS, chromium, serving
 from notebooks import ROOT
 from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import sync_playwright
 from site_parts import node_modules
 
-FLAGS = ['--disable-gpu', '--disable-quic', '--no-first-run',
-         '--disable-background-networking', '--disable-component-update',
-         '--disable-sync', *(['--no-sandbox'] if os.geteuid() == 0 else [])]
 CODE = 'index.html', 'api/loss.html'  # pages whose code is looked at, too
 TALLEST = 8000  # pixels of a picture of a page
 VIEWS = [('light', 1280), ('dark', 1280), ('light', 360), ('dark', 360)]
@@ -61,22 +55,9 @@ class Handler(SimpleHTTPRequestHandler):
     def log_message(self, *_) -> None: pass
 
 
-@contextmanager
-def serving(site: Path) -> Iterator[str]:
-    "The address of the folder `site`, which is served meanwhile."
-    server = ThreadingHTTPServer(('127.0.0.1', 0), partial(Handler, directory=site))
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try: yield f'http://127.0.0.1:{server.server_port}/'
-    finally:
-        server.shutdown()
-        server.server_close()
-
-
-def chromium() -> str | None:
-    "Where the browser is."
-    names = 'chromium', 'chromium-browser', 'google-chrome'
-    return next(filter(None, map(shutil.which, names)), None)
+def server(site: Path) -> ThreadingHTTPServer:
+    "A server of the folder `site`, on a free port."
+    return ThreadingHTTPServer(('127.0.0.1', 0), partial(Handler, directory=site))
 
 
 class Visit:
@@ -156,7 +137,7 @@ def look(
     pictures: Path | None = None, # where pictures of them go
 ) -> Iterator[str]:
     "What is wrong with pages, in every view."
-    with serving(site) as address, sync_playwright() as driver:
+    with serving(server(site)) as address, sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=chromium(), args=FLAGS)
         for scheme, width in VIEWS:
             visit = Visit(browser, address, scheme, width)
