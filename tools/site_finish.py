@@ -85,7 +85,7 @@ TERMS = {
 }
 
 
-SEARCHED = 5000  # letters of a section, so that the index is no long wait
+SEARCHED = 3500  # letters of a section, so that the index is no long wait
 
 
 def indexed(documents: list[dict]) -> list[dict]:
