@@ -8,8 +8,7 @@ __all__ = ['MEASURES', 'EXACT', 'BLURRED', 'Method', 'OURS', 'IDLE', 'WORSE', 'U
            'of_one_size', 'package_stamp', 'Journal', 'Task', 'one_thread', 'measure_task', 'Scores', 'short_hash',
            'tasks_of', 'measure_missing', 'check_evaluation', 'evaluate', 'resampled', 'interval', 'by_condition',
            'difference', 'Harm', 'harm', 'cells', 'quality_table', 'harm_table', 'spread_table', 'markdown_table',
-           'lay_out', 'foot', 'render', 'plot_scores', 'plot_by_spread', 'plot_gains', 'csv_text', 'write_report',
-           'read_scores']
+           'lay_out', 'foot', 'render', 'plot_scores', 'plot_by_spread', 'plot_gains', 'csv_text', 'write_report']
 
 # %% ../nbs/14_evaluate.ipynb #3149ced4
 import csv
@@ -195,10 +194,10 @@ def measure(
             if min(x.shape[-2:]) >= MEASURES[name][2]}
 
 # %% ../nbs/14_evaluate.ipynb #0f1ad6d9
-def find_lpips(
-    device='cpu', # where it computes
-) -> tuple[Callable[[Tensor, Tensor], Tensor] | None, str]: # None if there is none; why
-    """LPIPS, [B,3,H,W] in [0,1] twice → [B]. Looks into torch's cache, never further.
+def find_lpips() -> tuple[Callable[[Tensor, Tensor], Tensor] | None, str]:
+    """LPIPS, [B,3,H,W] in [0,1] twice → [B], or None and why there is none.
+
+    It looks for the weights in torch's cache and never further.
 
     >>> lpips, why = find_lpips()  # doctest: +SKIP
     >>> lpips(x, y), why           # doctest: +SKIP
@@ -213,9 +212,8 @@ def find_lpips(
     if not digest.hexdigest().startswith(file.stem.split('-')[-1]):
         return None, (f'not available (weights {file} are damaged or not what their '
                       'name says: delete the file)')
-    net = LearnedPerceptualImagePatchSimilarity('alex').net.to(device)
-    call = partial(net, normalize=True)
-    return lambda x, y: call(x.to(device), y.to(device)).reshape(len(x)), ''
+    net = LearnedPerceptualImagePatchSimilarity('alex').net
+    return lambda x, y: net(x, y, normalize=True).reshape(len(x)), ''
 
 # %% ../nbs/14_evaluate.ipynb #e866005e
 BLURRED = 'blurred'  # the name of doing nothing, which is always measured
@@ -591,7 +589,6 @@ def resampled(n: int, seed: int, resamples: int) -> np.ndarray: # [resamples,n]
 # %% ../nbs/14_evaluate.ipynb #ae2d2a5a
 def interval(
     values: np.ndarray, # [...,N], for N pictures; those with a NaN are left out
-    seed: int = 0, # of the draws
     resamples: int = 2000, # draws of N pictures from N, with replacement
     level: float = 0.95, # share of the resampled means within the interval
 ) -> np.ndarray: # [3,...]: mean, lower and upper end
@@ -607,7 +604,7 @@ def interval(
     if (n := values.shape[-1]) < 10:
         ends = np.full((2, *values.shape[:-1]), np.nan)
         return np.stack([values.sum(-1) / (n or np.nan), *ends])
-    means, outside = values @ resampled(n, seed, resamples).T / n, (1 - level) / 2
+    means, outside = values @ resampled(n, 0, resamples).T / n, (1 - level) / 2
     ends = np.quantile(means, [outside, 1 - outside], axis=-1)
     return np.stack([values.mean(-1), *ends])
 
@@ -969,27 +966,3 @@ def write_report(
     for suffix, content in contents.items():
         write_beside(Path(folder) / f'evaluation.{suffix}', content)
     return render(scores, over)
-
-# %% ../nbs/14_evaluate.ipynb #e371fa5c
-def read_scores(path: str | Path) -> Scores:
-    """What `write_report` wrote as CSV. DataError for any other file.
-
-    >>> from tempfile import TemporaryDirectory
-    >>> scores = Scores.empty([BLURRED, 'mine'], ['post'], ['a.png', 'b.png'])
-    >>> scores.spread[:], scores.values['psnr'][:] = 1.2, 30
-    >>> with TemporaryDirectory() as folder:
-    ...     _ = Path(folder, 'evaluation.csv').write_text(csv_text(scores))
-    ...     read_scores(f'{folder}/evaluation.csv').of('psnr', 'mine')
-    array([[30., 30.]])
-    """
-    def column(key): return list(dict.fromkeys(row[key] for row in rows))
-    try:
-        with open(path, newline='', encoding='utf-8') as file:
-            rows = list(csv.DictReader(file))
-        files = {row['picture']: row['file'] for row in rows}
-        scores = Scores.empty(column('method'), column('condition'), files.values())
-        if scores.methods[0] != BLURRED: raise ValueError
-        for row in rows: scores.put(row)
-        return scores
-    except (KeyError, ValueError, IndexError, csv.Error):
-        raise DataError(f'{path} is not the CSV of an evaluation') from None
