@@ -13,8 +13,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from deblur_vae.classical import (DENSE, KINDS, NODES, POPULATIONS, Population, cells_of,
-                                  fit_population, pieces)
+from deblur_vae.classical import (
+    DENSE, KINDS, NODES, POPULATIONS, Population, cells_of, fit_population, pieces)
 from deblur_vae.data import list_pictures, opponent, read_picture, to_tensor
 
 
