@@ -20,7 +20,7 @@ from deblur_vae import evaluate as module
 from deblur_vae.camera import CONDITIONS, FAMILIES, alone, spread
 from deblur_vae.data import DataError
 from deblur_vae.evaluate import (
-    BLURRED, EXACT, MEASURES, OURS, Harm, Journal, Scenes, Scores, blur_text,
+    ALEXNET, BLURRED, EXACT, MEASURES, OURS, Harm, Journal, Scenes, Scores, blur_text,
     difference, evaluate, find_lpips, gmsd, harm, interval, lay_out, measure,
     package_stamp, quality_table, render, spread_table, write_report)
 
@@ -56,8 +56,8 @@ def empty_hub(tmp_path, monkeypatch):
     "An empty cache of torch's; returns where the weights of AlexNet would lie."
     monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'torch'))
     monkeypatch.setattr(torch.hub, '_hub_dir', None)
-    name = AlexNet_Weights.DEFAULT.url.split('/')[-1]
-    file = tmp_path / 'torch' / 'hub' / 'checkpoints' / name
+    assert ALEXNET == AlexNet_Weights.DEFAULT.url.split('/')[-1]
+    file = tmp_path / 'torch' / 'hub' / 'checkpoints' / ALEXNET
     file.parent.mkdir(parents=True)
     return file
 
