@@ -4,14 +4,14 @@
 
 # %% auto #0
 __all__ = ['LAYOUT', 'PNG_SIGNATURE', 'STRIP', 'MAX_PIXELS', 'FORMATS', 'KEPT_MODES', 'SIGNATURES', 'WITH_OPACITY', 'DEEP',
-           'HEAT', 'FileTask', 'FileAnswer', 'TRIES', 'upright', 'Picture', 'read_exif', 'copy_exif', 'one_line',
-           'labels', 'raw_mode', 'decoded_as', 'read_deep', 'deflated_rows', 'png_chunks', 'deep_png', 'tiff_layout',
+           'HEAT', 'FileTask', 'FileAnswer', 'upright', 'Picture', 'read_exif', 'copy_exif', 'one_line', 'labels',
+           'raw_mode', 'decoded_as', 'read_deep', 'deflated_rows', 'png_chunks', 'deep_png', 'tiff_layout',
            'plain_tiff', 'pixel_limit', 'too_large', 'holds_sixteen_bits', 'source_coding', 'is_lossy', 'colour_note',
            'decode_file', 'check_file', 'read_image', 'what_is_wrong', 'format_of', 'on_white', 'fit_to_format',
            'coding', 'options', 'encode', 'refuse_existing', 'packed', 'write_image', 'without_results',
            'find_pictures', 'out_path', 'companion', 'plan', 'side_by_side', 'heat_colours', 'heat_scale', 'heat_map',
-           'restored', 'enhance_file', 'write_comparison', 'on_stderr', 'one_by_one', 'serve', 'no_interrupt', 'Worker',
-           'in_processes', 'lost', 'enhance_files']
+           'restored', 'enhance_file', 'write_comparison', 'on_stderr', 'one_by_one', 'begin_work', 'no_interrupt',
+           'in_pool', 'was_killed', 'remove_parts', 'in_processes', 'enhance_files']
 
 # %% ../nbs/15_files.ipynb #acf9c402
 import glob
@@ -21,16 +21,20 @@ import re
 import signal
 import struct
 import sys
+import threading
 import warnings
 import zlib
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor
+from concurrent.futures import wait as wait_for
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from io import BytesIO
 from multiprocessing import get_context
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -534,8 +538,9 @@ def read_image(
     except MemoryError as error:
         raise DataError(f'{path} does not fit into memory') from error
     except Exception as error:
-        start = path.open('rb').read(8) if content is None else content[:8]
-        raise DataError(f'{path} {what_is_wrong(start, error)}') from error
+        with BytesIO(content) if content else path.open('rb') as file:
+            why = what_is_wrong(file.read(8), error)
+        raise DataError(f'{path} {why}') from error
 
 # %% ../nbs/15_files.ipynb #f7698620
 def what_is_wrong(start: bytes, error: Exception) -> str:
@@ -1009,7 +1014,7 @@ def on_stderr(line: str) -> None:
     tqdm.write(f'deblur-vae: {line}', file=sys.stderr)
 
 
-def one_by_one(task: FileTask, places: dict[Path, Path]) -> Generator[FileAnswer]:
+def one_by_one(task: FileTask, places: dict[Path, Path]) -> Generator[FileAnswer, None, None]:
     """What a task makes of each picture, in order.
 
     >>> list(one_by_one(lambda path, place: [f'to {place}'], {Path('a'): Path('b')}))
@@ -1020,28 +1025,22 @@ def one_by_one(task: FileTask, places: dict[Path, Path]) -> Generator[FileAnswer
         except DataError as error: yield path, error
 
 # %% ../nbs/15_files.ipynb #5f1e0f03
-def serve(
-    pipe: Connection, # pictures come from it, and answers go to it
-    task: FileTask,
+def begin_work(
+    parent: Connection, # nothing comes from it; it closes when the parent ends
     threads: int, # of this process
     max_image_pixels: int | None, # Pillow's limit
 ) -> None:
-    """What a worker does until the other end of its pipe is closed.
+    """What a worker does first: it takes its share, and will end with its parent.
 
-    A task that raises anything but `DataError` answers with that.
-
-    >>> serve(pipe, task, threads=1, max_image_pixels=None)  # doctest: +SKIP
+    >>> begin_work(parent, threads=1, max_image_pixels=None)  # doctest: +SKIP
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends us
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # leaves nothing behind
+    def end_with_parent() -> None:
+        parent.poll(None)
+        os._exit(1)
     torch.set_num_threads(threads)
-    with pixel_limit(max_image_pixels):
-        while True:
-            try: path, place = pipe.recv()
-            except EOFError: return
-            try: answer = task(path, place)
-            except Exception as error: answer = error
-            pipe.send(answer)
+    Image.MAX_IMAGE_PIXELS = max_image_pixels
+    warnings.filterwarnings('ignore', module=r'PIL\.')
+    threading.Thread(target=end_with_parent, daemon=True).start()
 
 # %% ../nbs/15_files.ipynb #5f1e0f04
 @contextmanager
@@ -1058,60 +1057,65 @@ def no_interrupt() -> Iterator[None]:
     finally: signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-class Worker:
-    """A process that `serve`s, and the picture that it has.
+def in_pool(
+    task: FileTask, # can be pickled
+    waiting: deque[tuple[Path, Path]], # pictures and places; whatever begins leaves it
+    jobs: int, # processes
+    threads: int, # of each
+) -> Generator[FileAnswer, None, list[tuple[Path, Path]]]: # see `in_processes`
+    """Answers as they come, until one of the workers is killed. Returns what was under
+    way then, without half-written files.
 
-    >>> worker = Worker(task, threads=1)  # doctest: +SKIP
-    >>> worker.give(Path('a.png'), Path('b.png'))  # doctest: +SKIP
-    >>> worker.answer()  # doctest: +SKIP
-    []
+    >>> list(in_pool(task, deque([(Path('a'), Path('b'))]), 2, 1))  # doctest: +SKIP
+    [(PosixPath('a'), [])]
     """
-    def __init__(self, task: FileTask, threads: int):
-        spawn = get_context('spawn')
-        self.pipe, far = spawn.Pipe()
-        self.work: tuple[Path, Path] | None = None
-        self.process = spawn.Process(
-            target=serve, args=(far, task, threads, Image.MAX_IMAGE_PIXELS),
-            daemon=True)
-        with no_interrupt(): self.process.start()
-        far.close()
-
-    def give(self, path: Path, place: Path) -> None:
-        "Hands a picture over. If the process is gone, `answer` will say so."
-        self.work = path, place
-        with suppress(OSError): self.pipe.send(self.work)
-
-    def answer(self) -> list[str] | Exception | None:
-        "What became of it; None if the process has ended without a word."
-        try: said = self.pipe.recv()
-        except (EOFError, OSError): return None
-        self.work = None
-        return said
-
-    def stop(self) -> None:
-        "Asks the process to end, whatever it does."
-        self.pipe.close()
-        self.process.terminate()
-
-    def end(self, seconds: float = 5) -> None:
-        "Sees to it that the process has ended, and left no half of a file."
-        self.process.join(seconds)
-        self.process.kill()
-        self.process.join()
-        place = self.work[1] if self.work else None
-        for path in [place, companion(place, 'compare'),
-                     companion(place, 'doubt')] if place else []:
-            part_of(Path(os.path.realpath(path))).unlink(missing_ok=True)
+    spawn, busy = get_context('spawn'), dict[Future, tuple[Path, Path]]()
+    theirs, ours = spawn.Pipe(duplex=False)
+    pool = ProcessPoolExecutor(
+        jobs, spawn, begin_work, (theirs, threads, Image.MAX_IMAGE_PIXELS))
+    try:
+        while waiting or busy:
+            while waiting and len(busy) < jobs:
+                with no_interrupt(): future = pool.submit(task, *waiting[0])
+                busy[future] = waiting.popleft()
+            done = wait_for(busy, return_when=FIRST_COMPLETED).done
+            for future in sorted(done, key=was_killed):
+                try: answer = future.result()
+                except DataError as error: answer = error
+                yield busy.pop(future)[0], answer
+    except BrokenProcessPool: pass
+    finally:
+        ours.close()
+        pool.shutdown(cancel_futures=True)
+        theirs.close()
+        for _, place in busy.values(): remove_parts(place)
+    return list(busy.values())
 
 # %% ../nbs/15_files.ipynb #5f1e0f05
-TRIES = 3  # workers that a picture may end
+def was_killed(future: Future) -> bool:
+    """Has something ended the process of a future that is done?
+
+    >>> (future := Future()).set_exception(BrokenProcessPool())
+    >>> was_killed(future)
+    True
+    """
+    return isinstance(future.exception(), BrokenProcessPool)
+
+
+def remove_parts(place: Path) -> None:
+    """Removes what was being written for a result when its process was killed.
+
+    >>> remove_parts(Path('none.png'))
+    """
+    for path in (place, companion(place, 'compare'), companion(place, 'doubt')):
+        part_of(Path(os.path.realpath(path))).unlink(missing_ok=True)
 
 
 def in_processes(
     task: FileTask, # can be pickled
     places: dict[Path, Path], # of the results, by picture
     jobs: int, # processes
-) -> Generator[FileAnswer]: # as they come
+) -> Generator[FileAnswer, None, None]: # as they come
     """`one_by_one`, by several workers that share the threads of this process.
 
     One process with as many threads as a worker does the same to the last bit. As
@@ -1120,44 +1124,12 @@ def in_processes(
     >>> list(in_processes(task, {Path('a.png'): Path('b.png')}, 2))  # doctest: +SKIP
     [(PosixPath('a.png'), [])]
     """
-    threads = max(1, torch.get_num_threads() // jobs)
-    waiting, ended = deque(places.items()), Counter()
-    idle: list[Worker] = []
-    busy: dict[Any, Worker] = {}
-    try:
-        while waiting or busy:
-            while waiting and len(busy) < jobs:
-                worker = idle.pop() if idle else Worker(task, threads)
-                busy[worker.pipe] = worker
-                worker.give(*waiting.popleft())
-            for pipe in wait(list(busy)):
-                worker = busy.pop(pipe)
-                work, answer = worker.work, worker.answer()
-                if answer is None:
-                    answer = lost(worker)
-                    ended[work] += 1
-                    if ended[work] < TRIES:
-                        waiting.append(work)
-                        continue
-                else: idle.append(worker)
-                if not isinstance(answer, list | DataError): raise answer
-                yield work[0], answer
-    finally:
-        for worker in [*idle, *busy.values()]: worker.stop()
-        for worker in [*idle, *busy.values()]: worker.end()
-
-
-def lost(worker: Worker) -> DataError:
-    """What is wrong with a picture that has ended its worker.
-
-    >>> lost(worker)  # doctest: +SKIP
-    DataError('a.png could not be enhanced: its process was ended (exit code -9), ...')
-    """
-    worker.stop()
-    worker.end()
-    path = worker.work[0] if worker.work else 'a picture'
-    return DataError(f'{path} could not be enhanced: its process was ended (exit code '
-                     f'{worker.process.exitcode}), perhaps for want of memory')
+    threads, waiting = max(1, torch.get_num_threads() // jobs), deque(places.items())
+    while waiting:
+        for work in (yield from in_pool(task, waiting, jobs, threads)):
+            if (yield from in_pool(task, deque([work]), 1, threads)):
+                yield work[0], DataError(f'{work[0]} could not be enhanced: its process '
+                                         'was killed, perhaps for want of memory')
 
 # %% ../nbs/15_files.ipynb #caf63f23
 def enhance_files(
