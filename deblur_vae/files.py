@@ -1126,10 +1126,11 @@ def in_processes(
     """
     threads, waiting = max(1, torch.get_num_threads() // jobs), deque(places.items())
     while waiting:
-        for work in (yield from in_pool(task, waiting, jobs, threads)):
-            if (yield from in_pool(task, deque([work]), 1, threads)):
-                yield work[0], DataError(f'{work[0]} could not be enhanced: its process '
-                                         'was killed, perhaps for want of memory')
+        again = deque((yield from in_pool(task, waiting, jobs, threads)))
+        while again:  # one at a time: so it is known which one ends its process
+            for path, _ in (yield from in_pool(task, again, 1, threads)):
+                yield path, DataError(f'{path} could not be enhanced: its process was '
+                                      'killed, perhaps for want of memory')
 
 # %% ../nbs/15_files.ipynb #caf63f23
 def enhance_files(
