@@ -11,6 +11,7 @@ import argparse
 import hashlib
 import inspect
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import tempfile
 from collections.abc import Callable
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -109,12 +111,11 @@ def model(folder: Path) -> None:
     export_onnx(pretrained(), folder / 'restore.onnx')
     tables, gains = search_tables()
     (folder / 'grid.bin').write_bytes(gains)
+    runtime = NBS / 'vendor' / 'ort' / 'ort-wasm-simd-threaded.wasm'
     files = [dict(file=path.name, bytes=path.stat().st_size,
                   sha256=digest(path.read_bytes()))
-             for path in (folder / 'restore.onnx', folder / 'grid.bin')]
-    runtime = NBS / 'vendor' / 'ort' / 'ort-wasm-simd-threaded.wasm'
-    about = dict(files=files, runtime=runtime.stat().st_size, version=__version__)
-    about['honest'] = HONEST['restore']
+             for path in (folder / 'restore.onnx', folder / 'grid.bin', runtime)]
+    about = dict(files=files, version=__version__, honest=HONEST['restore'])
     (folder / 'model.json').write_text(json.dumps(about | tables) + '\n')
 
 
@@ -181,29 +182,38 @@ body {{ margin: 0 auto; max-width: 60rem; padding: 1rem;
 
 
 class PageHandler(SimpleHTTPRequestHandler):
-    "The Enhance page at /, and nothing of nbs/ but what it consists of."
+    "The Enhance page, and nothing of nbs/ but what it consists of."
     extensions_map = {**SimpleHTTPRequestHandler.extensions_map,
                       '.mjs': 'text/javascript', '.wasm': 'application/wasm'}
-    folders = '/enhance/', '/vendor/', '/isolation.js'
+    parts = 'enhance', 'vendor', 'isolation.js'
     # With the headers that threads need; other hosts have nbs/isolation.js for that.
     isolated = True
 
-    def do_GET(self) -> None:
-        "The shell with the fragment, or a file."
+    def send_head(self) -> BytesIO | None:
+        "The shell with the fragment, or a file, if that lies where a part lies."
         path = urlsplit(self.path).path
-        if path in ('/', '/enhance.html'): return self.page()
-        if path.startswith(self.folders) and not path.endswith('/'):
-            return super().do_GET()
+        if path == '/': return self.go_to('/enhance.html')
+        if path == '/enhance.html': return self.page()
+        file = Path(self.translate_path(path)) # without `..`
+        inside = file.relative_to(self.directory).parts[:1]
+        if os.path.isfile(file) and inside[0] in self.parts: return super().send_head()
         self.send_error(404)
+        return None
 
-    def page(self) -> None:
+    def go_to(self, path: str) -> None:
+        self.send_response(302)
+        self.send_header('Location', path)
+        self.send_header('Content-Length', '0')
+        self.end_headers()
+
+    def page(self) -> BytesIO:
         fragment = (NBS / 'enhance' / 'fragment.html').read_text()
         body = SHELL.format(fragment=fragment).encode()
         self.send_response(200)
         self.send_header('Content-Type', 'text/html; charset=utf-8')
         self.send_header('Content-Length', str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        return BytesIO(body)
 
     def end_headers(self) -> None:
         self.send_header('Cache-Control', 'no-cache')
