@@ -32,7 +32,7 @@ class Tally:
     def count(self, what, *faults) -> None:
         "One more; `faults` of it that are true are how it was lost."
         self.tried += 1
-        self.lost += [f'{what}: {fault}' for fault in faults if fault]
+        self.lost += [f'{fault}: {what}' for fault in faults if fault]
 
 
 @pytest.fixture

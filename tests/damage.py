@@ -168,7 +168,8 @@ def size_fields(data: bytes) -> list[tuple[int, str]]:
 def huge_size(data: bytearray, random: np.random.Generator) -> None:
     "A picture that says it is much larger, or nothing at all."
     fields = size_fields(bytes(data)) or [(4, '<I')]
-    for at, form in random.permutation(np.array(fields, object))[:random.integers(1, 3)]:
+    for n in random.permutation(len(fields))[:random.integers(1, 3)]:
+        at, form = fields[n]
         number = int(random.choice(SIZES)) % 2**(8 * struct.calcsize(form))
         if at + struct.calcsize(form) <= len(data):
             struct.pack_into(form, data, at, number)
