@@ -55,8 +55,8 @@ class Command:
 
 def run_command(argv: list[str], log: str, environ: dict, limit: int | None,
                 clock: float) -> None:
-    """In a forked process: `argv` as its command line, files of at most `limit` bytes, a
-    clock that is `clock` seconds fast."""
+    """In a forked process: `argv` as its command line, files of at most `limit` bytes,
+    a clock that is `clock` seconds fast."""
     import resource
     import threading
 
