@@ -120,13 +120,13 @@ def small_disk(tmp_path):
 
 @pytest.mark.campaign
 def test_the_disk_is_full_again_and_again(train, peace, small_disk, tmp_path, tally):
-    """At 30 random sizes, and each time from the start: one line, a checkpoint that
+    """At twelve random sizes, and each time from the start: one line, a checkpoint that
     loads or none, and the same end once there is room."""
     disk, size = small_disk
     chance = random.Random(SEED)
     size(9000)
     with tally('full disks', SEED) as full:
-        for _ in range(30):
+        for _ in range(12):
             kilobytes = chance.randint(100, 2600)
             size(kilobytes, 'remount')
             first = train('disk/run', '--resume')
