@@ -225,10 +225,10 @@ class PageHandler(SimpleHTTPRequestHandler):
     def log_message(self, *_) -> None: pass
 
 
-def server(port: int) -> ThreadingHTTPServer:
-    "A server of the page on this machine alone; port 0 takes a free one."
+def server(port: int, host: str = '127.0.0.1') -> ThreadingHTTPServer:
+    "A server of the page, by default for this machine alone; port 0 takes a free one."
     handler = partial(PageHandler, directory=str(NBS))
-    return ThreadingHTTPServer(('127.0.0.1', port), handler)
+    return ThreadingHTTPServer((host, port), handler)
 
 
 def main() -> None:
@@ -237,14 +237,16 @@ def main() -> None:
     parser.add_argument('--serve', action='store_true',
                         help='serve the Enhance page until Ctrl-C')
     parser.add_argument('--port', type=int, default=8000)
+    parser.add_argument('--host', default='127.0.0.1',
+                        help='0.0.0.0 serves other machines, too (default: this one)')
     args = parser.parse_args()
     assemble()
     if not args.serve: return
-    try: site = server(args.port)
+    try: site = server(args.port, args.host)
     except OSError as error:
-        stop(f'port {args.port} cannot be used ({error.strerror}): '
+        stop(f'port {args.port} of {args.host} cannot be used ({error.strerror}): '
              'take another with --port')
-    print(f'The Enhance page is at http://127.0.0.1:{site.server_port}/ '
+    print(f'The Enhance page is at http://{args.host}:{site.server_port}/ '
           '(Ctrl-C ends it)', flush=True)
     try: site.serve_forever()
     except KeyboardInterrupt: print()
