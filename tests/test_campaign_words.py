@@ -74,7 +74,7 @@ def lines(draw) -> list[str]:
         words += ['--data', 'faces']
     if name in ('portraits', 'export') and draw(st.integers(0, 4)):
         words += [dict(portraits='--out', export='--onnx')[name], 'new']
-    for _ in range(draw(st.integers(0, 4))): words += draw(options(COMMANDS[name]))
+    for _ in range(draw(st.integers(0, 3))): words += draw(options(COMMANDS[name]))
     return words
 
 
