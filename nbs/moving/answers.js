@@ -20,9 +20,9 @@ function start(place, { numbers, canvas, paint }) {
     const levels = way.changed[i].toFixed(1);
     paint(answer, first + i);
     paint(change, first + stops + i);
-    before.tell(`the answer, blurred again: ${again} dB`);
-    answer.tell(`to the truth: ${truth} dB; size of z: ${size}`);
-    change.tell(`changed by ${levels} levels of 255`);
+    before.tell(`blurred again: ${again} dB`);
+    answer.tell(`${truth} dB, size of z ${size}`);
+    change.tell(`${levels} levels of 255`);
     voice.say(`${straight.checked ? 'Straight on' : 'On the arc'}, stop ${say(i)}: z has the `
       + `size ${size}. The answer has ${truth} dB, the blurry face ${blurred.toFixed(2)} dB. `
       + `Blurred again, the answer agrees with the blurry face to ${again} dB. `

@@ -4,40 +4,38 @@
 
 import { element, group, prepared, replace, soon, speaker, tick } from './parts.js';
 
-const WAYS = { f1: 'skip f1, 40×32', f2: 'skip f2, 20×16', f3: 'skip f3, 10×8',
-  z: 'latent z, 128 numbers' };
-const TRAINED = { open: 'with all ways open', chance: 'with ways closed by chance' };
+const WAYS = { f1: 'skip f1', f2: 'skip f2', f3: 'skip f3', z: 'latent z' };
+const TRAINED = { open: 'all open', chance: 'closed by chance' };
 
 const listed = names => names.join(', ').replace(/, (?=[^,]*$)/, ' and ');
 
 /** The figure in `place`. */
 function start(place, { numbers, canvas, paint }) {
-  const { blurred, ways, columns, held } = numbers, voice = speaker();
+  const { blurred: [nothing], ways, columns } = numbers, voice = speaker();
   const before = canvas('The blurred portrait'), after = canvas('The restored portrait');
   const sharp = canvas('The portrait');
   paint(before, 0);
   paint(sharp, columns);
-  before.tell(`blurred: ${blurred[0].toFixed(1)} dB`);
-  sharp.tell('as it was drawn');
+  before.tell(`blurred: ${nothing.toFixed(1)} dB`);
+  sharp.tell('sharp');
   const draw = soon(() => {
     const open = ways.filter((_, i) => ticks[i].checked);
     const choice = ways.reduce((sum, _, i) => sum + ticks[i].checked * 2 ** i, 0);
     const kind = kinds[0].checked ? 'open' : 'chance';
-    const [score, mean] = numbers[kind][choice], gain = score - blurred[0];
+    const [score] = numbers[kind][choice], gain = score - nothing;
     paint(after, 1 + choice + (kind === 'open' ? 0 : columns));
-    after.tell(`restored: ${score.toFixed(1)} dB; ${held} portraits: ${mean.toFixed(1)} dB`);
-    voice.say(`${open.length ? `Open: ${listed(open)}` : 'All ways are closed'}. Trained `
+    after.tell(`restored: ${score.toFixed(1)} dB`);
+    voice.say(`${open.length ? `Open: ${listed(open)}` : 'All ways are closed'}. In training: `
       + `${TRAINED[kind]}. The restored portrait has ${score.toFixed(1)} dB, `
-      + `${Math.abs(gain).toFixed(1)} dB ${gain < 0 ? 'less' : 'more'} than the blurred one; `
-      + `${held} portraits have ${mean.toFixed(1)} dB on average.`);
+      + `${Math.abs(gain).toFixed(1)} dB ${gain < 0 ? 'less' : 'more'} than the blurred one.`);
   });
   const ticks = ways.map(way => tick({ name: WAYS[way], checked: true }, draw));
   const kinds = Object.entries(TRAINED).map(([kind, name]) => tick(
     { name, checked: kind === 'open', type: 'radio', group: 'trained' }, draw));
   replace(place, 'Ways to open and close',
     element('div', { class: 'moving-pictures' }, before.box, after.box, sharp.box),
-    element('div', { class: 'moving-ranges' }, group('Open ways to the decoder', ...ticks),
-      group('The network was trained', ...kinds)), voice.place);
+    element('div', { class: 'moving-ranges' }, group('Open now', ...ticks),
+      group('In training', ...kinds)), voice.place);
   draw();
 }
 
