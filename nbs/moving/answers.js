@@ -29,7 +29,7 @@ function start(place, { numbers, canvas, paint }) {
       + `It differs from the first by ${levels} levels of 255.`);
   });
   const say = i => `${i} of ${stops - 1}`;
-  const stop = range({ name: 'way', min: 0, max: stops - 1, step: 1, value: 0, say }, draw);
+  const stop = range({ name: 'stop', min: 0, max: stops - 1, step: 1, value: 0, say }, draw);
   const straight = tick({ name: 'straight on, not along the arc', checked: false }, draw);
   replace(place, 'A walk between two answers',
     element('div', { class: 'moving-pictures' }, before.box, answer.box, change.box),
