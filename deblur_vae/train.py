@@ -506,7 +506,7 @@ def train_vae_deblur(
     """Train on randomly blurred pictures, validate each epoch, keep the record.
 
     Raises `TrainingError` if numbers fail, `Stopped` on SIGINT and SIGTERM,
-    `ValueError` if `resume` meets another run, `OSError` if nothing can be written.
+    `ValueError` if the folder is another run's or in use, `OSError` if it is full.
 
         >>> losses, val_losses = train_vae_deblur(model, *make_loaders(train, val),
         ...     optimizer, best_device(), metrics={'psnr': psnr})  # doctest: +SKIP

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from conftest import campaign
 from PIL import Image
 from skimage.data import astronaut, chelsea, coffee
 
@@ -45,8 +46,13 @@ SCENES = scene(astronaut, 0, 100), scene(coffee, 60, 150), scene(chelsea, 20, 80
 def errors(result, sharp): return (result - sharp).mean(0).abs().numpy()
 
 
-@pytest.mark.parametrize('method', METHODS)
-@pytest.mark.parametrize('name', CAMERAS)
+PAIRS = {('gaussian', 'classical'), ('disc', 'restore'), ('noise', 'restore'),
+         ('jpeg', 'classical')}
+OTHERS = sorted({(name, method) for name in CAMERAS for method in METHODS} - PAIRS)
+
+
+@pytest.mark.parametrize('name, method',
+                         [*sorted(PAIRS), *(campaign(*two) for two in OTHERS)])
 def test_nine_in_ten_errors_lie_inside(name, method):
     inside, low, high = [], [], []
     for i, one in enumerate(SCENES):
@@ -91,10 +97,10 @@ def test_doubt_changes_nothing_else_and_fits_any_picture():
 
 @pytest.mark.parametrize('method', METHODS)
 def test_doubt_in_tiles(method):
-    big = tensor_of(np.tile(coffee(), (2, 1, 1))[:784, :400])
+    big = tensor_of(coffee()[:, :300])
     blurry = to_8bit(convolve(big, disc(3.0)))
     picture, doubt = enhance(blurry, doubt=True, method=method, tile=256)
-    assert doubt.shape == (784, 400)
+    assert doubt.shape == big.shape[1:]
     assert torch.equal(picture, enhance(blurry, method=method, tile=256))
     assert 0.75 < np.mean(errors(picture, big) <= doubt) < 0.99
     whole = enhance(blurry, doubt=True, method=method)[1]
