@@ -57,7 +57,7 @@ def fault_of(page, name: str, content: bytes) -> str | None:
     return f'ends {state(page)}' if error and state(page) == 'working' else None
 
 
-@pytest.mark.parametrize('copies', [12, campaign(200)])
+@pytest.mark.parametrize('copies', [6, campaign(200)])
 def test_damaged_files_are_dropped(browser, address, tally, copies):
     files, random = kinds(), np.random.default_rng(SEED)
     with (visiting(browser, address) as page,
@@ -91,6 +91,7 @@ def alone(browser, address, portrait):
         return picture_of(page, 'after')
 
 
+@pytest.mark.campaign
 def test_two_tabs_at_once(browser, address, portrait, alone):
     "Both fetch, keep and compute at the same time, from nothing."
     with visiting(browser, address, **WORKERS) as page:
@@ -103,7 +104,7 @@ def test_two_tabs_at_once(browser, address, portrait, alone):
             assert (picture_of(tab, 'after') == alone).all()
 
 
-@pytest.mark.parametrize('copies', [2, campaign(20)])
+@pytest.mark.parametrize('copies', [1, campaign(20)])
 def test_tabs_closed_in_the_middle(browser, address, portrait, alone, tally, copies):
     """At random moments of the first use: while network and runtime are fetched,
     checked and kept, and while the picture is enhanced. The next tab does all of it."""

@@ -58,6 +58,7 @@ def train(recipe, launch, tmp_path):
     return start
 
 
+@pytest.mark.campaign
 def test_the_clock_is_set_back(train, peace, tmp_path):
     "By a day, between two starts: all that is in the folder is from the future."
     run, first = tmp_path / 'run', train('run', clock=DAY)
@@ -73,12 +74,12 @@ def test_the_clock_is_set_back(train, peace, tmp_path):
     assert unlike(peace, run) == []
 
 
-@pytest.mark.parametrize('pairs', [1, campaign(40)])
-def test_two_runs_in_one_folder(train, peace, tmp_path, tally, pairs):
+@pytest.mark.campaign
+def test_two_runs_in_one_folder(train, peace, tmp_path, tally):
     """Started together, one trains, and the other is told who does. The one that trains
-    is killed, and one that comes later takes over."""
+    is killed, and one that comes later takes over. `test_damage` has it once."""
     with tally('pairs of runs in one folder', SEED) as tried:
-        for n in range(pairs):
+        for n in range(40):
             folder = tmp_path / f'run-{n}'
             pair = [train(folder.name, '--resume') for _ in range(2)]
             fault = fault_of(pair, folder / 'last.pt')
