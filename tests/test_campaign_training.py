@@ -77,7 +77,7 @@ def test_the_clock_is_set_back(train, peace, tmp_path):
 @pytest.mark.campaign
 def test_two_runs_in_one_folder(train, peace, tmp_path, tally):
     """Started together, one trains, and the other is told who does. The one that trains
-    is killed, and one that comes later takes over. `test_damage` has it once."""
+    is killed, and one that comes later takes over. `test_faults` has it once."""
     with tally('pairs of runs in one folder', SEED) as tried:
         for n in range(40):
             folder = tmp_path / f'run-{n}'
