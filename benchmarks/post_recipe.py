@@ -6,7 +6,7 @@ command is given with --resume:
     deblur-vae train --data TRAIN --val-data HELD --val-samples 200 --resize \\
         --size 109 89 --epochs 240 --out RUNS/post
     deblur-vae train --data TRAIN --val-data HELD --val-samples 200 --resize \\
-        --size 109 89 --residual --lr 5e-4 --cosine --epochs 20 --out RUNS/residual
+        --size 109 89 --residual --lr 5e-4 --cosine --epochs 4 --out RUNS/residual
 
 Then this script, as often as there is news:
 

@@ -1731,7 +1731,7 @@ def parse_kernel(
     if isinstance(what, str) and not Path(what).exists():
         raise ValueError(f'{name}: no such file, and none of {", ".join(FORMS)}')
     if isinstance(what, str | Path): what = kernel_picture(what)
-    if isinstance(what, Tensor): what = what.detach().cpu()
+    if isinstance(what, Tensor): what = what.detach().cpu().double().numpy()
     try: taps = np.array(what, dtype=float)
     except (TypeError, ValueError):
         raise ValueError(f'{name}: not an array of numbers') from None

@@ -15,6 +15,7 @@ import os
 import re
 from collections.abc import Callable, Iterable
 from importlib import import_module
+from io import StringIO
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
@@ -208,22 +209,27 @@ class TableHeader(NamedTuple):
 def parse_table(
     path: Path, # for messages
     lines: TextIO, # what the table holds
-) -> tuple[list[str], np.ndarray, int]: # names of columns; rows; line of the first row
+) -> tuple[list[str], np.ndarray, list[int]]: # names of columns; rows; their lines
     r"""A CelebA table as text: each row has a `file` and its `cells`. Raises
     `DataError`, naming the line where it can, if rows or values are missing.
 
     >>> from io import StringIO
-    >>> text = '2\nMale\n000001.jpg -1\n000002.jpg  1\n'
-    >>> names, rows, line = parse_table(Path('table.txt'), StringIO(text))
-    >>> names, rows['file'].tolist(), rows['cells'].tolist(), line
-    (['Male'], ['000001.jpg', '000002.jpg'], [[b'-1'], [b'1']], 3)
+    >>> text = '2\nMale\n000001.jpg -1\n\n000002.jpg  1\n'
+    >>> names, rows, numbers = parse_table(Path('table.txt'), StringIO(text))
+    >>> names, rows['file'].tolist(), rows['cells'].tolist(), numbers
+    (['Male'], ['000001.jpg', '000002.jpg'], [[b'-1'], [b'1']], [3, 5])
     """
     names, announced, delimiter, start = TableHeader.read(path, lines)
-    body = [line for line in lines if line.strip()]
+    numbered = {n: line for n, line in enumerate(lines, start) if line.strip()}
+    numbers, body = list(numbered), list(numbered.values())
     if announced is not None and announced != len(body):
         counts = f'announces {announced} pictures but has {len(body)} rows'
         raise DataError(f'{path} {counts}: download it again')
     if not body: raise DataError(f'{path} has no rows: download it again')
+    for n, line in numbered.items():
+        if '\0' in line:
+            raise DataError(f'{path}, line {n}: a NUL character, which no text has: '
+                            'download it again')
     columns = [('file', f'U{max(map(len, body))}'), ('cells', 'S6', (len(names),))]
     try:
         rows = np.loadtxt(body, columns, comments=None, delimiter=delimiter, ndmin=1)
@@ -233,13 +239,13 @@ def parse_table(
             raise DataError(f'{path} is not a table of attributes: {error}') from None
         found, row = (int(number) - 1 for number in unlike.groups())
         complaint = f'{found} values where the header has {len(names)}'
-        raise DataError(f'{path}, line {row + start}: {complaint}') from None
-    return names, rows, start
+        raise DataError(f'{path}, line {numbers[row]}: {complaint}') from None
+    return names, rows, numbers
 
 # %% ../nbs/00_data.ipynb #3d7a1b60
 def open_table(
     path: Path, # a table in CelebA's own form, or as CSV
-) -> tuple[list[str], np.ndarray, int]: # as of `parse_table`
+) -> tuple[list[str], np.ndarray, list[int]]: # as of `parse_table`
     r"""The CelebA table at `path` as text. Raises `DataError` for what is not a table,
     or not a whole one, and says what it is instead.
 
@@ -247,21 +253,24 @@ def open_table(
     >>> with TemporaryDirectory() as folder:
     ...     path = Path(folder, 'list_attr_celeba.csv')
     ...     _ = path.write_text('image_id,Male\n000001.jpg,-1\n')
-    ...     names, rows, line = open_table(path)
-    >>> names, rows['file'].tolist(), rows['cells'].tolist(), line
-    (['Male'], ['000001.jpg'], [[b'-1']], 2)
+    ...     names, rows, numbers = open_table(path)
+    >>> names, rows['file'].tolist(), rows['cells'].tolist(), numbers
+    (['Male'], ['000001.jpg'], [[b'-1']], [2])
     """
-    start = path.open('rb').read(512).lstrip().lower() if path.is_file() else b''
+    content = path.read_bytes() if path.is_file() else b''
+    start = content[:512].lstrip().lower()
     if not start: raise DataError(f'{path} is missing or empty: download it again')
     if start.startswith(b'pk\x03\x04'):
         raise DataError(f'{path} is a zip archive: unzip it first')
     if start.startswith((b'<!doctype', b'<html', b'<?xml')):
         raise DataError(f'{path} is a web page, not a table: the download was refused, '
                         'fetch it again in a browser')
-    try:
-        with path.open(encoding='utf-8-sig') as lines: return parse_table(path, lines)
-    except UnicodeDecodeError:
-        raise DataError(f'{path} is not a text file: download it again') from None
+    try: text = content.decode('utf-8-sig')
+    except UnicodeDecodeError as error:
+        at = content.count(b'\n', 0, error.start) + 1
+        complaint = f'{content[error.start]:#x} is not the start of a UTF-8 character'
+        raise DataError(f'{path}, line {at}: {complaint}: keep it as UTF-8') from None
+    return parse_table(path, StringIO(text, newline=None))
 
 # %% ../nbs/00_data.ipynb #d654938e
 def read_attributes(
@@ -279,7 +288,7 @@ def read_attributes(
     >>> names, files.tolist(), values.tolist()
     (['Male', 'Smiling'], [b'000001.jpg'], [[-1, 1]])
     """
-    names, rows, start = open_table(Path(path))
+    names, rows, numbers = open_table(Path(path))
     files, cells = rows['file'].tolist(), rows['cells']
     yes, no = cells == b'1', cells == b'-1'
     if not (yes | no).all():
@@ -289,12 +298,13 @@ def read_attributes(
     wrong = np.argwhere(~(yes | no))
     if len(wrong):
         i, j = wrong[0]
-        complaint = f'value {cells[i, j].decode()!r} is neither 1 nor -1'
-        raise DataError(f'{path}, line {i + start}: {complaint}')
+        value = cells[i, j].decode('latin-1')  # as NumPy has encoded it
+        complaint = f'value {value!r} is neither 1 nor -1'
+        raise DataError(f'{path}, line {numbers[i]}: {complaint}')
     for i, file in enumerate(files):
         if re.search(r'[/\\:\0]|^\.{0,2}$', file):
             complaint = f'{file!r} points outside the folder of pictures'
-            raise DataError(f'{path}, line {i + start}: {complaint}')
+            raise DataError(f'{path}, line {numbers[i]}: {complaint}')
     encoded = np.array([file.encode() for file in files])
     return names, encoded, np.where(yes, np.int8(1), np.int8(-1))
 

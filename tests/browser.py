@@ -26,9 +26,10 @@ def launched():
 
 @contextmanager
 def visiting(browser, address, allowed=(), **options):
-    """A new page of its own context. Afterwards: no request went to another host, and
-    the console said nothing that `allowed` has not."""
-    context = browser.new_context(**options)
+    """A new page of its own context, without service workers unless `options` allow
+    them. Afterwards: no request went to another host, and the console said nothing that
+    `allowed` has not."""
+    context = browser.new_context(**dict(service_workers='block') | options)
     strangers, said = [], []
 
     def pass_or_block(route):
@@ -45,6 +46,7 @@ def visiting(browser, address, allowed=(), **options):
     try:
         yield page
         assert not strangers, f'requests to other hosts: {strangers}'
+        allowed = *allowed, 'registration blocked by Playwright'
         assert not [line for line in said if not any(word in line for word in allowed)]
     finally: context.close()
 

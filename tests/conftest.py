@@ -5,6 +5,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +22,43 @@ sys.path.insert(0, str(ROOT / 'tools'))
 SHARED = ROOT.parent / 'shared' / 'data'
 # A parameter of a test that shows at large what others show at a small size.
 campaign = partial(pytest.param, marks=pytest.mark.campaign)
+
+
+class Tally:
+    "What a campaign has tried, and what it has lost of that."
+    def __init__(self):
+        self.tried, self.lost, self.noted = 0, [], ''
+
+    def count(self, what, *faults) -> None:
+        "One more; `faults` of it that are true are how it was lost."
+        self.tried += 1
+        self.lost += [f'{fault}: {what}' for fault in faults if fault]
+
+
+@pytest.fixture
+def tally(record_property):
+    """Counts a campaign: `with tally('kills', seed) as kills: …`. Ends in the line that
+    `pytest_terminal_summary` prints, and fails if anything was lost."""
+    @contextmanager
+    def counting(of: str, seed: int):
+        tally, began = Tally(), time.monotonic()
+        try: yield tally
+        finally:
+            seconds, lost = time.monotonic() - began, len(tally.lost)
+            record_property('campaign', f'{of}: {tally.tried:,} tried, {lost:,} lost '
+                            f'(seed {seed}, {seconds:.0f} s{tally.noted})')
+        assert not tally.lost, '\n'.join(tally.lost[:20])
+    return counting
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    "A line for each campaign, in whichever process it ran."
+    reports = [report for end in ('passed', 'failed')
+               for report in terminalreporter.stats.get(end, [])]
+    lines = [line for report in reports for name, line in report.user_properties
+             if name == 'campaign']
+    if lines: terminalreporter.section('campaigns')
+    for line in lines: terminalreporter.line(line)
 
 
 @pytest.fixture(scope='session', autouse=True)

@@ -1,11 +1,5 @@
-"""A run that is killed again and again must end as if nothing had happened.
-
-    python tests/kill_storm.py [--kills 20] [--seed 0] [--data DIR] [--epochs N]
-
-trains once in peace and once through a storm of SIGKILLs, and compares weights, best
-weights and history bit by bit.
-"""
-import argparse
+"""A run that is stopped again and again must end as if nothing had happened: what
+`test_campaign_training.py` and other tests of whole runs need for that."""
 import json
 import math
 import multiprocessing
@@ -14,7 +8,6 @@ import random
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from importlib.util import find_spec
 from pathlib import Path
@@ -60,8 +53,10 @@ class Command:
                 if line.startswith('deblur-vae: ')]
 
 
-def run_command(argv: list[str], log: str, environ: dict, limit: int | None) -> None:
-    "In a forked process: `argv` as its command line, files of at most `limit` bytes."
+def run_command(argv: list[str], log: str, environ: dict, limit: int | None,
+                clock: float) -> None:
+    """In a forked process: `argv` as its command line, files of at most `limit` bytes,
+    a clock that is `clock` seconds fast."""
     import resource
     import threading
 
@@ -75,6 +70,8 @@ def run_command(argv: list[str], log: str, environ: dict, limit: int | None) -> 
         os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND), target)
     os.environ.update(environ)
     torch.set_num_threads(1)
+    right = time.time
+    time.time = lambda: right() + clock
     if limit:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
@@ -84,15 +81,16 @@ def run_command(argv: list[str], log: str, environ: dict, limit: int | None) -> 
 class Forked(Command):
     """The same without the seconds of importing: forked from a process that has done
     nothing else."""
-    def __init__(self, argv: list, log: Path, limit: int | None = None, **environ: str):
-        self.limit = limit
+    def __init__(self, argv: list, log: Path, limit: int | None = None,
+                 clock: float = 0, **environ: str):
+        self.limit, self.clock = limit, clock
         super().__init__(argv, log, **environ)
 
     def start(self, environ: dict) -> None:
         self.log.write_bytes(b'')
         cache = {name: os.environ[name] for name in ('DEBLUR_VAE_CACHE',)
                  if name in os.environ}
-        args = self.argv, str(self.log), cache | environ, self.limit
+        args = self.argv, str(self.log), cache | environ, self.limit, self.clock
         self.process = SERVER.Process(target=run_command, args=args)
         self.process.start()
 
@@ -188,10 +186,10 @@ def pace_of(run: Path, command: Command) -> Pace:
 
 
 def await_moment(command: Command, checkpoint: Path, before: int, pace: Pace, most: int,
-                 chance: random.Random) -> tuple[int, str]:
-    """Waits for a random moment while `command` starts, or within `most` checkpoints;
-    returns how many there were and says when it was."""
-    if chance.random() < 0.15:
+                 chance: random.Random, early: float) -> tuple[int, str]:
+    """Waits for a random moment: with the chance `early` while `command` starts, else
+    within `most` checkpoints. Returns how many there were, and says when it was."""
+    if chance.random() < early:
         after = chance.uniform(0, pace.loading)
         count_writes(checkpoint, command, 1, after)
         return 0, f'{after:6.3f} s after its start'
@@ -203,69 +201,44 @@ def await_moment(command: Command, checkpoint: Path, before: int, pace: Pace, mo
     return made, f'{after:6.3f} s after its checkpoint {made}'
 
 
-def kill(command: Command) -> None:
-    "Raises if it has ended by itself."
+def stop(command: Command, number: int) -> None:
+    """Raises if it has ended by itself, or otherwise than it should: of itself and with
+    a line, unless it was killed."""
     if not command.running():
         raise RuntimeError(f'the run ended before a kill:\n{command.said()[-2000:]}')
-    command.send(signal.SIGKILL)
-    if (code := command.wait()) != -signal.SIGKILL:
-        raise RuntimeError(f'exit code {code} before a kill')
+    command.send(number)
+    code = command.wait()
+    if number == signal.SIGKILL and code == -number: return
+    if code != 128 + number or len(command.told()) != 1:
+        raise RuntimeError(f'exit code {code}:\n{command.said()[-2000:]}')
 
 
-def storm(folder: Path, data: Path, kills: int = 20, seed: int = 0, epochs: int = 40,
-          start: type[Command] = Command) -> list[str]:
-    """Trains in peace and under `kills` SIGKILLs, checks the folder after each; returns
-    what differs in the end."""
+def storm(folder: Path, data: Path, tally, stops: int, seed: int, epochs: int,
+          numbers: tuple[int, ...] = (signal.SIGKILL,), early: float = 0.15) -> None:
+    """Trains in peace, and stopped `stops` times by one of the signals `numbers`. The
+    folder is checked after each; `tally` counts them and what differs in the end."""
     recipe = ['train', '--data', data, *SMALL, '--epochs', epochs,
               '--checkpoint-minutes', 0.0001]
     peace, run = folder / 'peace', folder / 'storm'
-    pace = pace_of(peace, start([*recipe, '--out', peace], folder / 'peace.log'))
-    again = lambda: start([*recipe, '--out', run, '--resume'], folder / 'storm.log')
+    pace = pace_of(peace, Forked([*recipe, '--out', peace], folder / 'peace.log'))
+    again = lambda: Forked([*recipe, '--out', run, '--resume'], folder / 'storm.log')
 
     chance, reached, done = random.Random(seed), (0, 0), 0
-    for number in range(1, kills + 1):
+    for number in range(1, stops + 1):
         before, command = stamp(run / 'last.pt'), again()
-        most = int(0.9 * pace.writes * number / kills) - done
-        made, when = await_moment(command, run / 'last.pt', before, pace, most, chance)
-        kill(command)
+        most = int(0.9 * pace.writes * number / stops) - done
+        made, when = await_moment(
+            command, run / 'last.pt', before, pace, most, chance, early)
+        stop(command, chance.choice(numbers))
         position = loadable(run)
         done += made
         epoch, step = position
-        print(f'kill {number:2}: {when}, at epoch {epoch + 1}, step {step}', flush=True)
-        if position < reached:
-            raise RuntimeError(f'the checkpoint fell back from {reached} to {position}')
+        print(f'stop {number:4}: {when}, at epoch {epoch + 1}, step {step}', flush=True)
+        fell = position < reached and f'fell back from {reached} to {position}'
+        tally.count(f'stop {number}, {when}', fell)
         reached = position
     last = again()
     if last.wait(600): raise RuntimeError(last.said()[-2000:])
-    if reached == (0, 0): raise RuntimeError('no kill came after the first step')
-    left = [f'left behind: {path.name}' for path in run.glob('.*')]
-    return unlike(peace, run) + left
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('--kills', type=int, default=20,
-                        help='how many processes are killed (default: 20)')
-    parser.add_argument('--seed', type=int, default=0,
-                        help='of their moments (default: 0)')
-    parser.add_argument('--data', type=Path,
-                        help='pictures (default: forty portraits, drawn for this)')
-    parser.add_argument('--epochs', type=int,
-                        help='of the run (default: two for each kill)')
-    args = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        os.environ['DEBLUR_VAE_CACHE'] = str(folder / 'cache')
-        if args.data is None:
-            from deblur_vae.portraits import write_portraits
-            args.data = write_portraits(folder / 'portraits', 40, progress=False)
-        try:
-            found = storm(folder, args.data.resolve(), args.kills, args.seed,
-                          args.epochs or 2 * args.kills)
-        except RuntimeError as error: found = [str(error)]
-    print('\n'.join(found)
-          or f'{args.kills} kills: weights, best weights and history identical')
-    return 1 if found else 0
-
-
-if __name__ == '__main__': sys.exit(main())
+    if reached == (0, 0): raise RuntimeError('no stop came after the first step')
+    tally.lost += unlike(peace, run)
+    tally.lost += [f'left behind: {path.name}' for path in run.glob('.*')]

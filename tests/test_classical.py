@@ -2,6 +2,7 @@
 real pictures."""
 import subprocess
 import sys
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -162,6 +163,14 @@ def test_kernel_files(tmp_path):
         parse_kernel(tmp_path / 'black.png')
     Image.new('RGB', (4, 3), 'white').save(tmp_path / 'even.jpg')
     assert parse_kernel(str(tmp_path / 'even.jpg')).shape == (3, 5)
+
+
+def test_a_kernel_of_any_kind_gives_no_warning():
+    "What `parse_kernel` returned may be given to it once more."
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        for kernel in (torch.ones(3, 3), np.ones((3, 3)), [[1.0, 2.0, 1.0]], 'disc:2'):
+            assert torch.equal(parse_kernel(parse_kernel(kernel)), parse_kernel(kernel))
 
 
 @pytest.mark.parametrize('name', RIVALS)

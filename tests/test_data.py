@@ -73,6 +73,22 @@ def test_a_lost_value_is_named_by_its_line(tmp_path, table, data):
     with pytest.raises(DataError, match=f'line {broken + 3}: '): read_attributes(path)
 
 
+@pytest.mark.parametrize('content, words', [
+    ('1\nMale\na.jpg é\n'.encode(), "line 3: value 'é' is neither 1 nor -1"),
+    ('1\nMale\na.jpg é\n'.encode('latin-1'), 'line 3: 0xe9 is not the start of a'),
+    (b'2\nMale\na.jpg 1\n\n\nb.jpg 7\n', "line 6: value '7' is neither"),
+    (b'2\nMale\na.jpg 1\n\nb.jpg 1 1\n', 'line 5: 2 values where the header has 1'),
+    (b'2\nMale\n\na.jpg 1\n\n../b.jpg 1\n', "line 6: '../b.jpg' points outside"),
+    (b'1\nMale\na.jpg\0 1\n', 'line 3: a NUL character'),
+    (b'image_id,Male\na.jpg\0,1\n', 'line 2: a NUL character'),
+])
+def test_what_is_wrong_is_named_by_its_line(tmp_path, content, words):
+    table = tmp_path / 'list_attr_celeba.txt'
+    table.write_bytes(content)
+    with pytest.raises(DataError) as refused: read_attributes(table)
+    assert str(refused.value).startswith(f'{table}, {words}')
+
+
 def test_carriage_returns_are_no_fault(drawn, tmp_path):
     copy = shutil.copytree(drawn, tmp_path / 'data')
     table = copy / 'list_attr_celeba.txt'

@@ -6,8 +6,7 @@ import subprocess
 
 import pytest
 import torch
-from conftest import campaign
-from kill_storm import SMALL, await_change, loadable, stamp, storm, Forked
+from kill_storm import SMALL, await_change, loadable, stamp
 
 from deblur_vae.checkpoint import TrainingError, load_checkpoint, read_history
 from deblur_vae.compute import make_loaders
@@ -40,12 +39,6 @@ def check_finite(state: dict) -> None:
 
 def left_over(folder) -> list:
     return [path.name for path in folder.iterdir() if path.name.startswith('.')]
-
-
-@pytest.mark.parametrize('kills', [3, campaign(20)])
-def test_a_storm_of_kills(drawn, tmp_path, kills):
-    found = storm(tmp_path, drawn, kills, seed=1, epochs=2 * kills, start=Forked)
-    assert found == []
 
 
 def test_terminated_and_resumed(train, drawn, tmp_path):

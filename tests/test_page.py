@@ -4,7 +4,9 @@ import re
 import struct
 import zlib
 from functools import partial
+from http.client import HTTPConnection
 from http.server import ThreadingHTTPServer
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -443,17 +445,51 @@ class PlainHandler(site_parts.PageHandler):
     isolated = False
 
 
+WORKERS = dict(service_workers='allow')
+
+
 def test_a_plain_host_gets_its_threads_from_a_service_worker(
         browser, address, portrait):
     handler = partial(PlainHandler, directory=str(site_parts.NBS))
     server = ThreadingHTTPServer(('127.0.0.1', 0), handler)
-    with serving(server) as plain, visiting(browser, plain) as page:
+    with serving(server) as plain, visiting(browser, plain, **WORKERS) as page:
         answer = page.goto(plain + 'enhance.html')
         assert answer.headers.get('cross-origin-embedder-policy') is None
         page.wait_for_function(
             'crossOriginIsolated && document.readyState === "complete"', timeout=SLOW)
         choose(page, file_of(portrait, 'portrait.png'))
         run(page)
+
+
+# What the page keeps of itself, beside network and runtime, once all is there.
+KEPT = '''async () => {
+    const kept = await (await caches.open('deblur-vae-page')).keys();
+    return ['enhance.html', 'enhance/enhance.css', 'enhance/product.js',
+            'enhance/samples/portraits.jpg', 'vendor/img-comparison-slider/index.js']
+        .every(name => kept.some(({ url }) => url.endsWith(name)));
+}'''
+
+
+def test_offline_after_the_first_picture(browser, site_is_assembled, portrait):
+    "The server is gone; the page comes up, and does what it did."
+    file = file_of(Image.fromarray(blurred(portrait)), 'portrait.png')
+    gone = 'Failed to load resource', 'ERR_CONNECTION_REFUSED'
+    with serving(site_parts.server(0)) as address:
+        context = visiting(browser, address, gone, **WORKERS)
+        page = context.__enter__()
+        page.goto(address)
+        choose(page, file)
+        run(page)
+        online = picture_of(page, 'after')
+        page.wait_for_function(KEPT, timeout=SLOW)
+    page.goto(address + 'enhance.html')
+    choose(page, file)
+    run(page)
+    assert (picture_of(page, 'after') == online).all()
+    page.click('[data-sample=portraits]')
+    page.wait_for_function("""document.querySelector('[data-part=status]')
+        .textContent.startsWith('portraits')""")
+    context.__exit__(None, None, None)
 
 
 def test_the_server_of_make_page_isolates(page):
@@ -493,6 +529,64 @@ def test_when_something_is_missing(browser, address, portrait, pattern, answer, 
         assert page.get_attribute('#enhance', 'data-state') == state
 
 
+def spoilt(route):
+    "The same answer with one bit the other way."
+    answer = route.fetch()
+    body = bytearray(answer.body())
+    body[len(body) // 2] ^= 1
+    route.fulfill(response=answer, body=bytes(body))
+
+
+@pytest.mark.parametrize('file', ['restore.onnx', 'grid.bin', campaign('*.wasm')])
+def test_one_wrong_bit_in_what_is_fetched(browser, address, portrait, file):
+    "One line, no result, and nothing of it is kept: the next try fetches it anew."
+    with visiting(browser, address) as page:
+        page.context.route(f'**/{file}', spoilt)
+        page.goto(address)
+        choose(page, file_of(portrait, 'portrait.png'))
+        part(page, 'start').click()
+        assert said(page) == ('The network arrived damaged, so nothing was computed: '
+                              'reload the page.')
+        assert page.get_attribute('#enhance', 'data-state') == 'ready'
+        page.context.unroute(f'**/{file}')
+        run(page)
+
+
+SPOIL = '''async () => {
+    const cache = await caches.open('deblur-vae');
+    for (const key of await cache.keys()) {
+        const kept = new Uint8Array(await (await cache.match(key)).arrayBuffer());
+        kept[kept.length >> 1] ^= 1;
+        await cache.put(key, new Response(kept));
+    }
+}'''
+
+
+def test_one_wrong_bit_in_what_was_kept(page, portrait):
+    "It is fetched again."
+    choose(page, file_of(portrait, 'portrait.png'))
+    run(page)
+    page.evaluate(SPOIL)
+    page.reload()
+    fetched = []
+    page.on('request', lambda request: fetched.append(request.url))
+    choose(page, file_of(portrait, 'portrait.png'))
+    run(page)
+    assert {url.rsplit('.')[-1] for url in fetched} >= {'wasm', 'onnx', 'bin'}
+
+
+def test_without_a_hash_function(browser, address, portrait):
+    "As over plain HTTP: the length has to do."
+    with visiting(browser, address) as page:
+        insecure = 'delete Crypto.prototype.subtle;\n'
+        runtime = site_parts.NBS / 'enhance' / 'runtime.js'
+        page.context.route('**/runtime.js', lambda route: route.fulfill(
+            content_type='text/javascript', body=insecure + runtime.read_text()))
+        page.goto(address)
+        choose(page, file_of(portrait, 'portrait.png'))
+        run(page)
+
+
 def test_no_webassembly(browser, address, portrait):
     with visiting(browser, address) as page:
         page.add_init_script('delete globalThis.WebAssembly')
@@ -522,8 +616,22 @@ def test_lock_file_names_no_host():
     assert '://' not in (site_parts.WEB / 'package-lock.json').read_text()
 
 
-def test_only_the_page_is_served(browser, address):
-    with visiting(browser, address, allowed=('Failed to load resource',)) as page:
-        for path in ('00_data.ipynb', 'enhance/', '_quarto.yml',
-                     'enhance/../index.ipynb', 'enhance/%2e%2e/index.ipynb'):
-            assert page.request.get(address + path).status == 404
+@pytest.mark.parametrize('method', ['GET', 'HEAD'])
+def test_only_the_page_is_served(address, method):
+    "A browser would tidy these addresses; what is sent here goes out as it stands."
+    def status(path):
+        connection = HTTPConnection(urlsplit(address).netloc)
+        connection.request(method, path)
+        return connection.getresponse().status
+
+    for path in ('/00_data.ipynb', '/enhance', '/enhance/', '/enhance/model/',
+                 '/_quarto.yml', '/enhance/../index.ipynb', '/vendor/../_quarto.yml',
+                 '/enhance/%2e%2e/index.ipynb', '/enhance/..%2findex.ipynb',
+                 '/isolation.js/../index.ipynb', '/isolation.json',
+                 '/enhance/../../settings.ini', '//etc/passwd', '/enhance/%00.js',
+                 '/enhance/' + 300 * 'a', '/enhance/enhance.js/', '/%ff'):
+        assert status(path) == 404, path
+    for path in ('/enhance.html', '/isolation.js', '/enhance/enhance.js',
+                 '/enhance/../enhance/enhance.js', '/enhance/model/model.json?1'):
+        assert status(path) == 200, path
+    assert status('/') == 302

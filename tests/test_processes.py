@@ -2,6 +2,7 @@
 them waits for one that is gone."""
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -159,3 +160,27 @@ def test_a_worker_is_killed(halves, alone, launch, tmp_path):
     rest = launch(*halves, '--out', run, '--resume')
     assert rest.wait() == 0, rest.said()
     check_like(read_history(run), alone)
+
+
+@pytest.mark.campaign
+def test_workers_die(halves, alone, launch, launch_two, tmp_path, tally):
+    """Ten times one of two workers is killed, at random moments: the other ends with a
+    line, and one process finishes the run as if it had been alone."""
+    chance = random.Random(5)
+    with tally('workers that die', 5) as died:
+        for n in range(10):
+            run = tmp_path / f'run-{n}'
+            workers = launch_two([*halves, '--out', run])
+            await_change(run / 'last.pt', workers[0])
+            time.sleep(chance.uniform(0, 2))
+            lost = chance.randrange(2)
+            if workers[lost].running(): workers[lost].send(signal.SIGKILL)
+            other = workers[1 - lost]
+            code, told = other.wait(60), ' '.join(other.told())
+            left = code and 'another process of this run is gone' not in told
+            rest = launch(*halves, '--out', run, '--resume')
+            code = rest.wait()
+            same = [entry['val_loss'] for entry in read_history(run)] == pytest.approx(
+                [entry['val_loss'] for entry in alone], rel=1e-4)
+            died.count(f'number {n}', left and other.said()[-500:],
+                       code and rest.said()[-500:], not same and 'another history')

@@ -11,6 +11,7 @@ import argparse
 import hashlib
 import inspect
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import tempfile
 from collections.abc import Callable
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -109,12 +111,11 @@ def model(folder: Path) -> None:
     export_onnx(pretrained(), folder / 'restore.onnx')
     tables, gains = search_tables()
     (folder / 'grid.bin').write_bytes(gains)
+    runtime = NBS / 'vendor' / 'ort' / 'ort-wasm-simd-threaded.wasm'
     files = [dict(file=path.name, bytes=path.stat().st_size,
                   sha256=digest(path.read_bytes()))
-             for path in (folder / 'restore.onnx', folder / 'grid.bin')]
-    runtime = NBS / 'vendor' / 'ort' / 'ort-wasm-simd-threaded.wasm'
-    about = dict(files=files, runtime=runtime.stat().st_size, version=__version__)
-    about['honest'] = HONEST['restore']
+             for path in (folder / 'restore.onnx', folder / 'grid.bin', runtime)]
+    about = dict(files=files, version=__version__, honest=HONEST['restore'])
     (folder / 'model.json').write_text(json.dumps(about | tables) + '\n')
 
 
@@ -181,29 +182,38 @@ body {{ margin: 0 auto; max-width: 60rem; padding: 1rem;
 
 
 class PageHandler(SimpleHTTPRequestHandler):
-    "The Enhance page at /, and nothing of nbs/ but what it consists of."
+    "The Enhance page, and nothing of nbs/ but what it consists of."
     extensions_map = {**SimpleHTTPRequestHandler.extensions_map,
                       '.mjs': 'text/javascript', '.wasm': 'application/wasm'}
-    folders = '/enhance/', '/vendor/', '/isolation.js'
+    parts = 'enhance', 'vendor', 'isolation.js'
     # With the headers that threads need; other hosts have nbs/isolation.js for that.
     isolated = True
 
-    def do_GET(self) -> None:
-        "The shell with the fragment, or a file."
+    def send_head(self) -> BytesIO | None:
+        "The shell with the fragment, or a file, if that lies where a part lies."
         path = urlsplit(self.path).path
-        if path in ('/', '/enhance.html'): return self.page()
-        if path.startswith(self.folders) and not path.endswith('/'):
-            return super().do_GET()
+        if path == '/': return self.go_to('/enhance.html')
+        if path == '/enhance.html': return self.page()
+        file = Path(self.translate_path(path)) # without `..`
+        inside = file.relative_to(self.directory).parts[:1]
+        if os.path.isfile(file) and inside[0] in self.parts: return super().send_head()
         self.send_error(404)
+        return None
 
-    def page(self) -> None:
+    def go_to(self, path: str) -> None:
+        self.send_response(302)
+        self.send_header('Location', path)
+        self.send_header('Content-Length', '0')
+        self.end_headers()
+
+    def page(self) -> BytesIO:
         fragment = (NBS / 'enhance' / 'fragment.html').read_text()
         body = SHELL.format(fragment=fragment).encode()
         self.send_response(200)
         self.send_header('Content-Type', 'text/html; charset=utf-8')
         self.send_header('Content-Length', str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        return BytesIO(body)
 
     def end_headers(self) -> None:
         self.send_header('Cache-Control', 'no-cache')
@@ -215,10 +225,10 @@ class PageHandler(SimpleHTTPRequestHandler):
     def log_message(self, *_) -> None: pass
 
 
-def server(port: int) -> ThreadingHTTPServer:
-    "A server of the page on this machine alone; port 0 takes a free one."
+def server(port: int, host: str = '127.0.0.1') -> ThreadingHTTPServer:
+    "A server of the page, by default for this machine alone; port 0 takes a free one."
     handler = partial(PageHandler, directory=str(NBS))
-    return ThreadingHTTPServer(('127.0.0.1', port), handler)
+    return ThreadingHTTPServer((host, port), handler)
 
 
 def main() -> None:
@@ -227,14 +237,16 @@ def main() -> None:
     parser.add_argument('--serve', action='store_true',
                         help='serve the Enhance page until Ctrl-C')
     parser.add_argument('--port', type=int, default=8000)
+    parser.add_argument('--host', default='127.0.0.1',
+                        help='0.0.0.0 serves other machines, too (default: this one)')
     args = parser.parse_args()
     assemble()
     if not args.serve: return
-    try: site = server(args.port)
+    try: site = server(args.port, args.host)
     except OSError as error:
-        stop(f'port {args.port} cannot be used ({error.strerror}): '
+        stop(f'port {args.port} of {args.host} cannot be used ({error.strerror}): '
              'take another with --port')
-    print(f'The Enhance page is at http://127.0.0.1:{site.server_port}/ '
+    print(f'The Enhance page is at http://{args.host}:{site.server_port}/ '
           '(Ctrl-C ends it)', flush=True)
     try: site.serve_forever()
     except KeyboardInterrupt: print()

@@ -106,9 +106,11 @@ async function open(file, options = {}) {
   say(`${chosen.name}: ${size.width} by ${size.height} pixels.`);
 }
 
+const sampleUrl = name => new URL(`./samples/${name}.jpg`, import.meta.url).href;
+
 async function openSample(name) {
   try {
-    const reply = await fetch(new URL(`./samples/${name}.jpg`, import.meta.url));
+    const reply = await fetch(sampleUrl(name));
     if (!reply.ok) throw new Error(reply.status);
     await open(await reply.blob(), { name: `${name}.jpg`, blur: name !== 'portrait' });
   } catch {
@@ -120,8 +122,11 @@ function newWorker() {
   const made = new Worker(new URL('./worker.js', import.meta.url), { type: 'module' });
   made.onmessage = ({ data }) => { if (made === worker) heard[data.stage](data); };
   made.onerror = () => {
+    if (made !== worker) return;
+    const needed = root.dataset.state === 'working';
     stop();
-    fail('This browser could not start the computation: it is too old, or its memory is used up.');
+    worker = null;
+    if (needed) fail('This browser could not start the computation: it is too old, or its memory is used up.');
   };
   return made;
 }
@@ -276,12 +281,31 @@ for (const name of ['dragover', 'drop']) {
 }
 document.addEventListener('dragleave', event => { if (!event.relatedTarget) root.classList.remove('enhance-over'); });
 
-/** Threads need two headers; where the host does not send them, a service worker does, from the second load on. */
-async function isolate() {
-  if (crossOriginIsolated || !isSecureContext || !navigator.serviceWorker || sessionStorage.isolating) return;
-  sessionStorage.isolating = true;
+/** What this page consists of goes through the service worker, which keeps it. What was
+ * loaded before that was there is asked for once more, the worker's modules included. */
+async function keep() {
+  const { serviceWorker } = navigator;
+  if (!serviceWorker.controller) {
+    const come = done => serviceWorker.addEventListener('controllerchange', done);
+    await new Promise(come);
+  }
+  worker ??= newWorker();
+  const samples = [...root.querySelectorAll('[data-sample]')];
+  const loaded = performance.getEntriesByType('resource').map(({ name }) => name);
+  const urls = [location.href, ...loaded, ...samples.map(({ dataset }) => sampleUrl(dataset.sample))];
+  for (const url of new Set(urls)) {
+    if (new URL(url).origin === location.origin) await fetch(url);
+  }
+}
+
+/** A service worker keeps the page for when there is no network. Where the host does
+ * not send the two headers that threads need, it adds them, from the second load on. */
+async function serve() {
+  if (!isSecureContext || !navigator.serviceWorker) return;
   await navigator.serviceWorker.register(new URL('../isolation.js', import.meta.url));
   await navigator.serviceWorker.ready;
+  if (crossOriginIsolated || sessionStorage.isolating) return keep();
+  sessionStorage.isolating = true;
   if (!chosen) location.reload();
 }
-isolate().catch(() => {}); // one thread will do
+serve().catch(() => {}); // online and with one thread it works without

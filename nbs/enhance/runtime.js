@@ -3,12 +3,14 @@
 
 const MODEL = new URL('./model/', import.meta.url);
 const ORT = new URL('../vendor/ort/', import.meta.url);
+const WASM = 'ort-wasm-simd-threaded.wasm';
 const CACHE = 'deblur-vae';
 const THREADS = 4; // at most
 const AGAIN = 'check the connection and try again.';
 const UNREACHED = `The network could not be fetched: ${AGAIN}`;
 const STRANGE = 'The network is not the one that this page knows: reload the page.';
 const INCOMPLETE = `The network did not arrive completely: ${AGAIN}`;
+const DAMAGED = 'The network arrived damaged, so nothing was computed: reload the page.';
 
 /** An error whose message is a sentence for the person at the screen. */
 export class Told extends Error {}
@@ -33,14 +35,23 @@ async function openCache() {
   }
 }
 
-/** What is at `url`, of `bytes` bytes; `version` tells a new file from an old one.
- * `progress` is called with bytes. */
-async function content(url, bytes, version, progress) {
-  const cache = await openCache(), key = `${url}?${version}`;
+/** Whether content has that hash. Pages over plain HTTP, but for localhost, have no
+ * `crypto.subtle`: there its length, which was compared before, has to do. */
+async function genuine(content, sha256) {
+  if (!globalThis.crypto?.subtle) return true;
+  const hash = new Uint8Array(await crypto.subtle.digest('SHA-256', content));
+  const digits = Array.from(hash, byte => byte.toString(16).padStart(2, '0'));
+  return digits.join('') === sha256;
+}
+
+/** What is at `url`, of `bytes` bytes and that hash; kept under its hash, so that a new
+ * file is told from an old one. `progress` is called with bytes. */
+async function content(url, bytes, sha256, progress) {
+  const cache = await openCache(), key = `${url}?${sha256}`;
   const known = await cache?.match(key);
   if (known) {
     const kept = new Uint8Array(await known.arrayBuffer());
-    if (kept.length === bytes) {
+    if (kept.length === bytes && await genuine(kept, sha256)) {
       progress(bytes);
       return kept;
     }
@@ -56,6 +67,7 @@ async function content(url, bytes, version, progress) {
     at += value.length;
   }
   if (at < bytes) throw new Told(INCOMPLETE);
+  if (!await genuine(out, sha256)) throw new Told(DAMAGED);
   await keep(cache, url, key, out);
   return out;
 }
@@ -72,17 +84,15 @@ async function keep(cache, url, key, bytes) {
 }
 
 /** What is in each of the files of the model, and in ONNX Runtime's. */
-async function contents({ files, runtime }, progress) {
-  const wasm = { file: 'ort-wasm-simd-threaded.wasm', bytes: runtime, at: ORT };
-  const wanted = [...files.map(one => ({ ...one, at: MODEL })), wasm];
-  const total = wanted.reduce((sum, { bytes }) => sum + bytes, 0), found = {};
+async function contents(files, progress) {
+  const total = files.reduce((sum, { bytes }) => sum + bytes, 0), found = {};
   let done = 0;
-  for (const { file, bytes, sha256, at } of wanted) {
+  for (const { file, bytes, sha256 } of files) {
     const count = more => progress((done += more), total);
-    found[file] = await content(new URL(file, at).href, bytes, sha256 ?? bytes, count);
+    const url = new URL(file, file === WASM ? ORT : MODEL).href;
+    found[file] = await content(url, bytes, sha256, count);
   }
-  const { 'restore.onnx': network, 'grid.bin': grid, [wasm.file]: binary } = found;
-  return { network, grid, wasm: binary };
+  return { network: found['restore.onnx'], grid: found['grid.bin'], wasm: found[WASM] };
 }
 
 /** The network as a function: what it sees, its height and width → what to change. */
@@ -106,7 +116,7 @@ async function sessionOf(network, wasm) {
 /** The network, which gets ready meanwhile, and what is known before a picture is. */
 export async function load(progress) {
   const about = await (await response(new URL('model.json', MODEL))).json();
-  const { network, grid, wasm } = await contents(about, progress);
+  const { network, grid, wasm } = await contents(about.files, progress);
   const session = sessionOf(network, wasm);
   session.catch(() => {}); // whoever calls the network is told
   const net = async (...seen) => (await session)(...seen);
