@@ -1014,7 +1014,10 @@ def on_stderr(line: str) -> None:
     tqdm.write(f'deblur-vae: {line}', file=sys.stderr)
 
 
-def one_by_one(task: FileTask, places: dict[Path, Path]) -> Generator[FileAnswer, None, None]:
+def one_by_one(
+    task: FileTask,
+    places: dict[Path, Path], # of the results, by picture
+) -> Generator[FileAnswer, None, None]:
     """What a task makes of each picture, in order.
 
     >>> list(one_by_one(lambda path, place: [f'to {place}'], {Path('a'): Path('b')}))

@@ -157,7 +157,8 @@ def write_portraits(
     out = Path(out)
     for name, value, least in (('n', n, 1), ('seed', seed, 0)):
         if value >= least: continue
-        raise ValueError(f'write_portraits: {name} must be {least} or more, got {value}')
+        raise ValueError(f'write_portraits: {name} must be {least} or more, '
+                         f'got {value}')
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise FileExistsError(f'write_portraits: {out} is not an empty folder; '
                               'remove it or choose another')
@@ -169,8 +170,8 @@ def write_portraits(
         if out.exists(): out.rmdir()
         part.rename(out)
     except OSError as error:
-        raise OSError(f'{out} could not be written ({error.strerror or error}); nothing '
-                      'of it is left') from error
+        raise OSError(f'{out} could not be written ({error.strerror or error}); '
+                      'nothing of it is left') from error
     finally: shutil.rmtree(part, ignore_errors=True)
     return out
 
