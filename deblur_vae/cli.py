@@ -606,7 +606,7 @@ def to_output(
     sys.stdout.buffer.flush()
     return picture.notes + notes
 
-
+# %% ../nbs/25_cli.ipynb #c90d8467
 def enhance_stream(
     picture: str, # a file, or `-` for standard input
     result: ResultOptions,

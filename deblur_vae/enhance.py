@@ -963,7 +963,7 @@ def check_size(
     if max_pixels is None or height * width <= max_pixels: return
     raise TooLarge(f'the picture has {width}×{height} pixels, more than {max_pixels}')
 
-
+# %% ../nbs/13_enhance.ipynb #340a2d6b
 def within(
     max_seconds: float | None, # from now on; None: any time
     progress: Callable[[list], Iterable] | None = None, # wraps a list: `tqdm`
@@ -1124,7 +1124,7 @@ def check_device(device: str | torch.device) -> None:
         message = f'device {str(device)!r} cannot be used here: {reason}'
         raise ValueError(message) from None
 
-
+# %% ../nbs/13_enhance.ipynb #79c930ae
 def network_for(
     method: str, # one of `METHODS`
     weights: str | Path | None, # a file; None: those of the package
@@ -1221,7 +1221,7 @@ def laid_into(
     out[place] = part
     return out
 
-
+# %% ../nbs/13_enhance.ipynb #4b8e9575
 def by_strips(
     before: np.ndarray, # [h,w,C]
     after: np.ndarray, # of the same shape and type

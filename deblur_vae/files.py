@@ -439,7 +439,7 @@ def colour_note(
     else: how = '; its colour profile does not fit them and was left out'
     return f'its colours are {image.mode} and become RGB{how}'
 
-
+# %% ../nbs/15_files.ipynb #c6354faf
 def decode_file(
     path: Path,
     max_pixels: int = MAX_PIXELS,
@@ -723,7 +723,7 @@ def packed(
         message = f'{path} cannot be written as {name}: {one_line(error)}'
         raise DataError(message) from error
 
-
+# %% ../nbs/15_files.ipynb #ac95bc90
 def write_image(
     picture: Picture, # the source, whose labels are kept
     pixels: np.ndarray, # [H,W,1] or [H,W,3], uint8 or uint16
@@ -946,7 +946,7 @@ def restored(
         raise DataError(message) from error
     return result if doubt else (result, None)
 
-
+# %% ../nbs/15_files.ipynb #340ad7b2
 def enhance_file(
     path: Path, # of the picture
     place: Path, # of its result
@@ -1020,8 +1020,9 @@ def one_by_one(
 ) -> Generator[FileAnswer, None, None]:
     """What a task makes of each picture, in order.
 
-    >>> list(one_by_one(lambda path, place: [f'to {place}'], {Path('a'): Path('b')}))
-    [(PosixPath('a'), ['to b'])]
+    >>> for path, notes in one_by_one(lambda *_: ['a note'], {Path('a'): Path('b')}):
+    ...     print(path, notes)
+    a ['a note']
     """
     for path, place in places.items():
         try: yield path, task(path, place)
@@ -1059,7 +1060,7 @@ def no_interrupt() -> Iterator[None]:
     try: yield
     finally: signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
-
+# %% ../nbs/15_files.ipynb #4d1a9949
 def in_pool(
     task: FileTask, # can be pickled
     waiting: deque[tuple[Path, Path]], # pictures and places; whatever begins leaves it
