@@ -132,7 +132,8 @@ def psnr(picture, sharp):
     return 10 * np.log10(255**2 / np.square(error).mean())
 
 
-@pytest.mark.parametrize('name, blur', [('astronaut', True), ('portrait', False)])
+@pytest.mark.parametrize('name, blur',
+                         [('astronaut', True), campaign('portrait', False)])
 def test_sample_is_as_python_has_it(warm, name, blur):
     warm.click(f'[data-sample={name}]')
     warm.wait_for_function('''name => document.querySelector("[data-part=status]")
