@@ -501,7 +501,8 @@ def check_file(path: Path) -> None:
     except PermissionError:
         raise DataError(f'{path} may not be read: change its permissions') from None
     except (OSError, ValueError) as error:
-        message = f'{path!s:.200} cannot be read: {one_line(error)}'
+        reason = getattr(error, 'strerror', None) or one_line(error)
+        message = f'{path!s:.200} cannot be read: {reason}'
         raise DataError(message.replace('\0', '?')) from None
 
 # %% ../nbs/15_files.ipynb #f769861f
