@@ -11,14 +11,14 @@ __all__ = ['PIECE', 'ROUGH', 'DENSE', 'KINDS', 'SPECTRA', 'NODES', 'CHROMA', 'PO
            'ENOUGH', 'FORMS', 'LARGEST', 'PAD', 'RADIUS', 'AMOUNT', 'BALANCE', 'ITERATIONS', 'RIVALS', 'hann',
            'periodogram', 'pieces', 'log_radius', 'angular', 'Cells', 'cells_of', 'padded', 'gains', 'Population',
            'interpolate', 'Spectrum', 'grey_power', 'noise_power', 'Model', 'model_of', 'Evidence', 'compare',
-           'fisher_step', 'first_guess', 'fit_theta', 'curve_model', 'fit_population', 'fit_chroma', 'Candidate',
-           'geometric', 'directions', 'grid', 'nearby', 'grid_gains', 'Guess', 'best_of', 'shortlist', 'handicap',
-           'scored', 'moved', 'surprise_of', 'refined', 'contenders', 'resized', 'together', 'plausible', 'jpeg_steps',
-           'block_cosines', 'block_coefficients', 'jpeg_quality', 'lost', 'Blur', 'checked', 'evidence', 'spectrum_of',
-           'estimate_blur', 'Scene', 'colour_level', 'scene_of', 'noises', 'axis_powers', 'geometric_powers',
-           'toeplitz_eigh', 'Axis', 'SeparableField', 'Extension', 'frame_of', 'expected', 'wiener', 'Restorer',
-           'filtered', 'deconvolve', 'is_product', 'kernel_of_text', 'kernel_picture', 'check_kernel', 'parse_kernel',
-           'known_blur', 'plane_by_plane', 'unsharp', 'skimage_wiener', 'lucy']
+           'fisher_step', 'first_guess', 'fit_theta', 'curve_model', 'fit_population', 'Candidate', 'geometric',
+           'directions', 'grid', 'nearby', 'grid_gains', 'Guess', 'best_of', 'shortlist', 'handicap', 'scored', 'moved',
+           'surprise_of', 'refined', 'contenders', 'resized', 'together', 'plausible', 'jpeg_steps', 'block_cosines',
+           'block_coefficients', 'jpeg_quality', 'lost', 'Blur', 'checked', 'evidence', 'spectrum_of', 'estimate_blur',
+           'Scene', 'colour_level', 'scene_of', 'noises', 'axis_powers', 'geometric_powers', 'toeplitz_eigh', 'Axis',
+           'SeparableField', 'Extension', 'frame_of', 'expected', 'wiener', 'Restorer', 'filtered', 'deconvolve',
+           'is_product', 'kernel_of_text', 'kernel_picture', 'check_kernel', 'parse_kernel', 'known_blur',
+           'plane_by_plane', 'unsharp', 'skimage_wiener', 'lucy']
 
 # %% ../nbs/11_classical.ipynb #649d69d4
 import math
@@ -532,27 +532,6 @@ def fit_population(
     components = (vectors * variances.clamp(min=0).sqrt()).T.flip(0)[:COMPONENTS]
     angles = torch.stack([angles.mean(0), angles.std(0)])
     return Population(curves.mean(0), components, angles)
-
-# %% ../nbs/11_classical.ipynb #8c46a789
-@torch.no_grad()
-def fit_chroma(
-    pictures: Sequence[Tensor], # each [3,H,W] in [0,1]
-) -> Tensor: # [2,N]
-    """Log power of colour differences over grey's around `NODES`: the median picture.
-
-    >>> noise = torch.rand(3, 256, 256, generator=torch.Generator().manual_seed(0))
-    >>> fit_chroma([noise])[:, 5:].mean().abs() < 0.1  # as much colour as grey
-    tensor(True)
-    """
-    cells, found = cells_of(DENSE), []
-    nearest = torch.bucketize(cells.log_r, (NODES[1:] + NODES[:-1]) / 2)
-    for x in pictures:
-        rings = torch.zeros(3, len(NODES))
-        for ring, colour in zip(rings, opponent(x)):
-            power, count = cells.means(pieces(colour))
-            ring.index_add_(0, nearest, power * count)
-        found.append((rings[1:] / rings[0].clamp(min=1e-20)).clamp(min=1e-9).log())
-    return torch.stack(found).median(0).values
 
 # %% ../nbs/11_classical.ipynb #100eedaf
 class Candidate(NamedTuple):

@@ -179,6 +179,7 @@ def real(folder, count: int) -> list[Tensor]:
             for name in files[::len(files) // count][:count]]
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize('folder', ['faces/val', 'photos/val'])
 def test_real_pictures(real_faces, folder):
     told, blind, kept = [], [], []
@@ -197,6 +198,7 @@ def test_real_pictures(real_faces, folder):
     assert np.median(kept) > 45
 
 
+@pytest.mark.campaign
 def test_spectra_can_be_measured_again(real_faces, tmp_path):
     out = tmp_path / 'spectra.safetensors'
     command = [sys.executable, ROOT / 'tools' / 'fit_spectra.py',

@@ -91,10 +91,10 @@ def test_doubt_changes_nothing_else_and_fits_any_picture():
 
 @pytest.mark.parametrize('method', METHODS)
 def test_doubt_in_tiles(method):
-    big = tensor_of(np.tile(coffee(), (2, 1, 1))[:784, :400])
+    big = tensor_of(coffee()[:, :300])
     blurry = to_8bit(convolve(big, disc(3.0)))
     picture, doubt = enhance(blurry, doubt=True, method=method, tile=256)
-    assert doubt.shape == (784, 400)
+    assert doubt.shape == big.shape[1:]
     assert torch.equal(picture, enhance(blurry, method=method, tile=256))
     assert 0.75 < np.mean(errors(picture, big) <= doubt) < 0.99
     whole = enhance(blurry, doubt=True, method=method)[1]

@@ -27,7 +27,7 @@ def drive(epochs=2):
     faces = CelebADataset(root_dir=f'{folder}/img_align_celeba',
                           attr_file=f'{folder}/list_attr_celeba.txt',
                           transform=transforms.Compose([transforms.ToTensor()]),
-                          filters={}, samples=20)
+                          filters={}, samples=12)
     held = len(faces) - int(0.8 * len(faces))
     train, val = random_split(faces, [len(faces) - held, held])
     train_loader = DataLoader(train, batch_size=8, shuffle=True, num_workers=0)

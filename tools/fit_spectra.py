@@ -9,12 +9,13 @@ Two minutes on one core. Signs of the components are arbitrary."""
 import argparse
 from pathlib import Path
 
+import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from deblur_vae.classical import (KINDS, NODES, POPULATIONS, Population, fit_chroma,
-                                  fit_population)
-from deblur_vae.data import list_pictures, read_picture, to_tensor
+from deblur_vae.classical import (
+    DENSE, KINDS, NODES, POPULATIONS, Population, cells_of, fit_population, pieces)
+from deblur_vae.data import list_pictures, opponent, read_picture, to_tensor
 
 
 def some(folder: Path, count: int) -> list[Tensor]:
@@ -22,6 +23,20 @@ def some(folder: Path, count: int) -> list[Tensor]:
     files = list_pictures(folder)
     step = max(1, len(files) // count)
     return [to_tensor(read_picture(folder / name)) for name in files[::step][:count]]
+
+
+@torch.no_grad()
+def fit_chroma(pictures: list[Tensor]) -> Tensor: # [2,N]
+    "Log power of colour differences over grey's around `NODES`: the median picture."
+    cells, found = cells_of(DENSE), []
+    nearest = torch.bucketize(cells.log_r, (NODES[1:] + NODES[:-1]) / 2)
+    for x in pictures:
+        rings = torch.zeros(3, len(NODES))
+        for ring, colour in zip(rings, opponent(x)):
+            power, count = cells.means(pieces(colour))
+            ring.index_add_(0, nearest, power * count)
+        found.append((rings[1:] / rings[0].clamp(min=1e-20)).clamp(min=1e-9).log())
+    return torch.stack(found).median(0).values
 
 
 def measure(faces: list[Tensor], photos: list[Tensor]) -> dict[str, Tensor]:
