@@ -26,7 +26,6 @@ from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, lru_cache
-from importlib.resources import files
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -41,6 +40,7 @@ from torch import Tensor
 
 from .camera import FAMILIES, centred, spread, transfer
 from .data import opponent, read_picture
+from .model import shipped
 
 # %% ../nbs/11_classical.ipynb #320ad267
 @lru_cache(maxsize=16)
@@ -211,7 +211,7 @@ class Population(NamedTuple):
 
 
 KINDS = 'smooth', 'detailed'  # of pictures
-SPECTRA = load_file(str(files('deblur_vae') / 'weights' / 'spectra.safetensors'))
+SPECTRA = load_file(shipped('spectra.safetensors'))
 NODES = SPECTRA['nodes'].log()  # logarithms of frequencies, [N]
 CHROMA = SPECTRA['chroma']  # log power of colour differences over that of grey, [2,N]
 POPULATIONS = tuple(Population(*(SPECTRA[f'{kind}.{part}']

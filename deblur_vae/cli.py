@@ -649,7 +649,7 @@ class NetworkOptions:
     NetworkOptions(latent_dim=128, residual=True, width=32, size=(48, 40))
     """
     latent_dim: Annotated[int, typer.Option(
-        metavar='N', help='Numbers in the latent.')] = 128
+        min=1, metavar='N', help='Numbers in the latent.')] = 128
     residual: Annotated[bool, typer.Option(
         '--residual', help='Predict what to add to the blurry picture.')] = False
     width: Annotated[int, typer.Option(
@@ -853,7 +853,7 @@ def say_epoch(
 LEFT = """
 In {out}/:
   best.safetensors, last.safetensors   weights: the best epoch's and the last one's
-  best.pt, last.pt                     the full state, to go on from with --resume
+  best.pt, last.pt, previous.pt        the full state, to go on from with --resume
   triptychs.png                        faces of the validation set: original, \
 blurred, restored
   loss.png, history.jsonl              the curves, and the numbers behind them
@@ -903,14 +903,17 @@ def refuse_run(
     out: Path, # folder that a run is to be written into
     resume: ResumeOptions,
 ) -> None:
-    """`ValueError` if `out` holds a run that is neither resumed nor replaced.
+    """`ValueError` if `out` holds a run that is neither resumed nor replaced, or one
+    that is under way.
 
     >>> refuse_run(Path('no-such-folder'), ResumeOptions())
     """
-    if (out / 'last.pt').exists() and not (resume.resume or resume.overwrite):
+    from deblur_vae.checkpoint import alone_in, can_resume
+    if not out.exists(): return
+    with alone_in(out): pass
+    if can_resume(out) and not (resume.resume or resume.overwrite):
         raise ValueError(f'{out} holds a run: go on with it (--resume), '
                          'replace it (--overwrite), or give another --out')
-
 
 # %% ../nbs/25_cli.ipynb #d2a00030
 def adam(
@@ -965,7 +968,7 @@ def first_line(
 # %% ../nbs/25_cli.ipynb #d2a0001e
 def train_and_report(
     model, # a `VAE_UNet` with its first weights
-    parts: list, # data sets of `(picture, attributes)`, to train on and to validate on
+    open_pictures: Callable[[], list], # data sets to train on and to validate on
     device, # where it is trained
     plan: Plan,
     asked: dict, # what else was asked for, for the record
@@ -973,23 +976,25 @@ def train_and_report(
 ) -> None:
     """Trains `model` into the folder of the run, prints each epoch, and reports.
 
-    Raises `ValueError` for a folder that holds another run, `TrainingError` if the run
-    cannot go on.
+    Raises `ValueError` for a folder that holds another run, before any picture is
+    opened, and `TrainingError` if the run cannot go on.
 
     >>> plan = Plan(RecipeOptions(epochs=5), RunOptions('runs/mine'))
-    >>> train_and_report(model, parts, device, plan, {})  # doctest: +SKIP
+    >>> train_and_report(model, lambda: parts, device, plan, {})  # doctest: +SKIP
     """
+    from deblur_vae.checkpoint import can_resume
     from deblur_vae.compute import make_accelerator, make_loaders
     from deblur_vae.results import psnr, ssim
     from deblur_vae.train import train_vae_deblur
     (recipe, run, resume, engine), out = plan, Path(plan.run.out)
     accelerator = make_accelerator(device, engine.precision)
     if accelerator.is_main_process: refuse_run(out, resume)
+    parts = open_pictures()
     loaders = make_loaders(*parts, recipe.batch_size, run.seed, engine.workers)
     epoch_steps = -(-len(loaders[0]) // engine.accumulate)
     optimizer, scheduler = adam(model, recipe, recipe.epochs * epoch_steps)
     say(first_line(model, parts, accelerator))
-    if resume.resume and not (out / f'{resume.resume}.pt').exists():
+    if resume.resume and not can_resume(out, resume.resume):
         say(f'no checkpoint in {out}: starting from the beginning')
     train_vae_deblur(
         model, *loaders, optimizer, device, recipe.epochs, inferences=6, log_dir=out,
@@ -1026,7 +1031,7 @@ def run_train(
     if engine.workers and engine.store and not in_shards(data.data):
         raise ValueError('--workers reads ahead what is not in a store: give '
                          '--no-store, or shards as --data')
-    parts = open_parts(data, network.size, run.seed, device, engine.store)
+    parts = partial(open_parts, data, network.size, run.seed, device, engine.store)
     plan = Plan(recipe, run, resume, engine)
     train_and_report(model, parts, device, plan, recorded(data, network))
 
@@ -1101,7 +1106,7 @@ def run_demo(
     model = new_model(run.seed, width=16, residual=True)
     plan = Plan(recipe, run, ResumeOptions(overwrite=True))
     asked = dict(portraits=portraits, minutes=minutes, size=model.config['image_size'])
-    train_and_report(model, parts, device, plan, asked, say_and_watch)
+    train_and_report(model, lambda: parts, device, plan, asked, say_and_watch)
     enhance_astronaut(Path(run.out), device)
     print(NEXT.format(out=run.out))
 

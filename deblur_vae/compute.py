@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['best_device', 'cpu_abilities', 'native_bf16', 'fast_layout', 'choose_device', 'optional', 'keep_memory',
-           'make_accelerator', 'processes', 'part_from_others', 'describe_machine', 'order_generator', 'BatchShards',
-           'pictures_only', 'shard_loader', 'make_loaders']
+           'make_accelerator', 'processes', 'part_from_others', 'describe_machine', 'lone_launch', 'order_generator',
+           'BatchShards', 'pictures_only', 'shard_loader', 'make_loaders']
 
 # %% ../nbs/21_compute.ipynb #a82b8c69
 import ctypes
@@ -175,6 +175,21 @@ def describe_machine(accelerator: Accelerator) -> str:
         numbers += ', native bf16' if native_bf16(device) else ', no native bf16'
     layout = str(fast_layout(device)).removeprefix('torch.').removesuffix('_format')
     return f"{where}, {numbers}, {layout.replace('_', ' ')}"
+
+# %% ../nbs/21_compute.ipynb #5c0a2102
+def lone_launch(
+    together: int, # processes that train
+) -> str | None: # None if all is as asked
+    """What to tell a user for whom `accelerate launch` started only one process.
+
+        >>> lone_launch(together=2) is None
+        True
+    """
+    launched = {'ACCELERATE_MIXED_PRECISION', 'MASTER_ADDR'} <= os.environ.keys()
+    if together > 1 or not launched: return None
+    return ('accelerate launch was asked for several processes and started one: on '
+            'processors, start with torchrun --nproc_per_node N -m deblur_vae.cli '
+            'train ...; on GPUs, add --multi_gpu')
 
 # %% ../nbs/21_compute.ipynb #b56d94e2
 def order_generator(

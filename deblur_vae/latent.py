@@ -14,8 +14,6 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.resources import files
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -26,7 +24,8 @@ from tqdm.auto import tqdm
 
 from .data import opponent, random_blur
 from .loss import kl_anneal_function, loss_function
-from .model import VAE_UNet, enlarged, load_model, sample_posterior
+from .model import (VAE_UNet, enlarged, load_model, sample_posterior,
+                              shipped)
 from .train import warmup_cosine
 
 # %% ../nbs/05_latent.ipynb #8ea494a3
@@ -594,15 +593,13 @@ def answers(
 # %% ../nbs/05_latent.ipynb #b0a206ee
 @lru_cache(maxsize=2)
 def shipped_answers(device: str | torch.device = 'cpu') -> AnswerNet:
-    """The network that comes with the package. ValueError if it is not there.
+    """The network that comes with the package. ValueError if it is missing or damaged.
 
     >>> net = shipped_answers()
     >>> net.config['latent_dim'], net.training
     (4, False)
     """
-    path = Path(str(files('deblur_vae') / 'weights' / 'answers.safetensors'))
-    if path.is_file(): return load_model(path, device, (AnswerNet,))
-    raise ValueError(f'there are no weights ({path}): install the package again')
+    return load_model(shipped('answers.safetensors'), device, (AnswerNet,))
 
 # %% ../nbs/05_latent.ipynb #e47dbaaf
 def choice_bound(

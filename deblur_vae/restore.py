@@ -11,8 +11,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
-from importlib.resources import files
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -22,7 +20,7 @@ from torch import Tensor, nn
 from .classical import (DENSE, Blur, Candidate, Restorer, Scene, Spectrum,
                                   evidence, expected, known_blur, resized,
                                   scene_of, scored, wiener)
-from .model import enlarged, load_model
+from .model import enlarged, load_model, shipped
 
 # %% ../nbs/12_restore.ipynb #6cc7ec3a
 BESIDE = 0.8, 1.25  # widths of the other filters, over that of the likeliest blur
@@ -313,13 +311,13 @@ def mended(
 # %% ../nbs/12_restore.ipynb #256d532e
 @lru_cache(maxsize=4)
 def pretrained(device: str | torch.device = 'cpu') -> RestoreNet:
-    """The network that comes with the package. ValueError if it is not there.
+    """The network that comes with the package. ValueError if it is missing or damaged.
 
     >>> net = pretrained()
     >>> net.config['channels'], net.training
     (48, False)
     """
-    path = Path(str(files('deblur_vae') / 'weights' / 'restore.safetensors'))
-    if path.is_file(): return load_model(path, device, (RestoreNet,))
-    raise ValueError(f'there are no weights ({path}): install the package again, '
-                     "or take method 'classical'")
+    try: path = shipped('restore.safetensors')
+    except ValueError as error:
+        raise type(error)(f"{error}, or take method 'classical'") from None
+    return load_model(path, device, (RestoreNet,))

@@ -38,6 +38,7 @@ from torchvision.transforms import functional
 from tqdm.auto import tqdm
 
 from .data import CelebADataset, DataError, read_picture, to_tensor
+from .model import UNSUMMED, has_checksum, sum_up
 
 # %% ../nbs/20_store.ipynb #dcfe86d1
 INSTEAD = ('do without the store '
@@ -107,7 +108,7 @@ def decode_picture(
     return exact_levels(dataset, index)
 
 # %% ../nbs/20_store.ipynb #f481a62d
-STORE_FORMAT = 1  # goes into each key: a store of another format is never taken for one
+STORE_FORMAT = 2  # goes into each key: a store of another format is never taken for one
 
 
 def random_states() -> bytes:
@@ -251,25 +252,41 @@ class Pixels:
         self,
         path: Path, # a file of plain bytes
         shape: tuple[int, ...], # (N,H,W,3)
+        crcs: np.ndarray | None = None, # CRC-32 of each picture; None: not compared
     ):
-        self.path, self.shape, self.resident = path, shape, None
+        self.path, self.shape, self.crcs, self.resident = path, shape, crcs, None
+        self.new = np.full(shape[0], crcs is not None)  # not read before
         with path.open('rb') as file:
             self.mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
-    def __reduce__(self): return Pixels, (self.path, self.shape)
+    def __reduce__(self): return Pixels, (self.path, self.shape, self.crcs)
 
     def gather(self, indices: Sequence[int]) -> Tensor: # uint8 [B,H,W,3]
-        "Copies of some pictures; the pages of the file are given back at once."
+        """Copies of some pictures; the pages of the file are given back at once.
+
+        Raises `DataError` for a picture that is not what was written.
+        """
         if self.resident is not None:
             return self.resident[torch.as_tensor(indices, device=self.resident.device)]
         whole = np.frombuffer(self.mapped, np.uint8).reshape(self.shape)
         batch = whole.take(indices, axis=0)
         if hasattr(mmap, 'MADV_DONTNEED'): self.mapped.madvise(mmap.MADV_DONTNEED)
+        self.compare(np.asarray(indices), batch)
         return torch.from_numpy(batch)
+
+    def compare(self, indices: np.ndarray, batch: np.ndarray) -> None:
+        "The checksums of those pictures in a batch that are read for the first time."
+        for k in np.flatnonzero(self.new[indices]):
+            if zlib.crc32(batch[k]) == self.crcs[indices[k]]: continue
+            (self.path.parent / 'about.json').unlink(missing_ok=True)
+            raise DataError(f'{self.path}: picture {indices[k]} is not what was '
+                            'written: start again, a run with --resume, and the '
+                            'store is built anew')
+        self.new[indices] = False
 
     def held(self, device) -> 'Pixels':
         "The same pictures in the memory of `device`."
-        copied = Pixels(self.path, self.shape)
+        copied = Pixels(self.path, self.shape, self.crcs)
         copied.resident = torch.empty(self.shape, dtype=torch.uint8, device=device)
         for i in range(self.shape[0]): copied.resident[i] = self.gather([i])[0]
         return copied
@@ -382,19 +399,23 @@ def store_fault(
         >>> store_fault(Path('no/store'), '', (1, 3, 4, 3))
         "it cannot be read (FileNotFoundError: [Errno 2] No such file or directory: ..."
     """
-    size, whole, crcs = math.prod(shape[1:]), math.prod(shape), []
+    size, whole = math.prod(shape[1:]), math.prod(shape)
     try:
-        about = json.loads((home / 'about.json').read_text(encoding='utf-8'))
+        content, table = ((home / name).read_bytes()
+                          for name in ('about.json', 'crc32.u4'))
+        if not has_checksum('about.json', content): return 'about.json has no checksum'
+        about, crcs = json.loads(content), np.frombuffer(table, '<u4')
         if about['key'] != key: return 'about.json is of another store'
+        if about['crc32'] != zlib.crc32(table): return 'crc32.u4 is damaged'
         with (home / 'pictures.u8').open('rb') as file:
             held = os.fstat(file.fileno()).st_size
             if held != whole:
                 return f'pictures.u8 has {held:,} bytes instead of {whole:,}'
             for i in spot_checks(shape[0]):
                 file.seek(i * size)
-                crcs.append(zlib.crc32(file.read(size)))
-        if crcs == about['crc32']: return None
-        return 'pictures.u8 does not hold what was written'
+                if zlib.crc32(file.read(size)) != crcs[i]:
+                    return 'pictures.u8 does not hold what was written'
+        return None
     except (OSError, ValueError, TypeError, KeyError) as error:
         return f'it cannot be read ({type(error).__name__}: {error})'
 
@@ -406,7 +427,7 @@ def write_store(
     shape: tuple[int, ...], # (N,H,W,3)
     progress: bool = True, # show a bar
 ) -> None:
-    """`pictures.u8`, the bytes, and `about.json`: whose they are, and some checksums.
+    """`pictures.u8`, the bytes; `crc32.u4`, their checksums; `about.json`, whose.
 
         >>> from deblur_vae.data import open_celeba
         >>> with tempfile.TemporaryDirectory() as folder:
@@ -417,10 +438,14 @@ def write_store(
         'about.json is of another store'
     """
     crcs = write_pictures(dataset, folder / 'pictures.u8', shape, progress)
+    table = np.array(crcs, '<u4').tobytes()
+    (folder / 'crc32.u4').write_bytes(table)
     about = dict(key=key, shape=shape, transform=describe_transform(dataset.transform),
-                 source=str(dataset.root_dir.absolute()),
-                 crc32=[crcs[i] for i in spot_checks(shape[0])])
-    (folder / 'about.json').write_text(json.dumps(about, indent=1), encoding='utf-8')
+                 source=str(dataset.root_dir.absolute()), crc32=zlib.crc32(table),
+                 checksum=UNSUMMED)
+    content = bytearray(json.dumps(about, indent=1).encode())
+    sum_up(content)
+    (folder / 'about.json').write_bytes(content)
 
 # %% ../nbs/20_store.ipynb #93b62c0f
 def build_store(
@@ -440,7 +465,7 @@ def build_store(
         ...     home, pictures = Path(folder) / 'abc', open_celeba(folder, samples=None)
         ...     build_store(pictures, home, 'abc', (1, 3, 4, 3), progress=False)
         ...     sorted(path.name for path in home.iterdir())
-        ['about.json', 'pictures.u8']
+        ['about.json', 'crc32.u4', 'pictures.u8']
     """
     with FileLock(f'{home}.lock'):
         wrong = store_fault(home, key, shape)
@@ -468,7 +493,8 @@ def open_store(
 ) -> PictureStore: # built at the first call, found at all others
     """The store of `dataset`, in `folder`/store.
 
-    Raises `DataError` for a transform or picture it cannot hold, or too full a disk.
+    Raises `DataError` for a transform or picture it cannot hold, or too full a disk; so
+    does the store when it reads a picture that was damaged later.
 
         >>> from deblur_vae.data import open_celeba
         >>> with tempfile.TemporaryDirectory() as folder:
@@ -484,7 +510,8 @@ def open_store(
         if store_fault(home, key, shape):
             root.mkdir(parents=True, exist_ok=True)
             build_store(dataset, home, key, shape, progress)
-        return PictureStore(dataset, Pixels(home / 'pictures.u8', shape))
+        crcs = np.fromfile(home / 'crc32.u4', '<u4')
+        return PictureStore(dataset, Pixels(home / 'pictures.u8', shape, crcs))
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise DataError(f'no store can be kept in {root} ({error}): '

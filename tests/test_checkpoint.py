@@ -3,6 +3,7 @@ takes up nothing that is not its own."""
 import os
 import pickle
 import random
+import re
 import shutil
 import signal
 from functools import partial
@@ -13,7 +14,8 @@ import torch
 from kill_storm import untimed
 from torch.utils.data import DataLoader
 
-from deblur_vae.checkpoint import Stopped, load_checkpoint, read_history
+from deblur_vae.checkpoint import (
+    Stopped, keep_previous, load_checkpoint, read_history)
 from deblur_vae.compute import make_loaders
 from deblur_vae.loss import loss_function
 from deblur_vae.model import load_model, new_model
@@ -256,11 +258,82 @@ def damaged(kind: str, whole: bytes, path: Path, mark: Path) -> None:
     'cut 0', 'cut 0.01', 'cut 0.5', 'cut 0.99', 'one byte short', 'bomb', 'bare bomb',
     'weights', 'list', 'text'])
 def test_a_damaged_checkpoint_is_refused(stopped_run, tmp_path, kind):
-    whole, path = (stopped_run / 'last.pt').read_bytes(), stopped_run / 'last.pt'
-    try:
-        damaged(kind, whole, path, tmp_path / 'mark')
-        before = contents(stopped_run)
-        with pytest.raises(ValueError) as refused: attempt(stopped_run, Watched())
-        assert contents(stopped_run) == before and not (tmp_path / 'mark').exists()
-    finally: path.write_bytes(whole)
+    "Where there is no other to go on from."
+    run = shutil.copytree(stopped_run, tmp_path / 'run')
+    for name in ('previous.pt', 'best.pt'): (run / name).unlink()
+    path = run / 'last.pt'
+    damaged(kind, path.read_bytes(), path, tmp_path / 'mark')
+    before = contents(run)
+    with pytest.raises(ValueError) as refused: attempt(run, Watched())
+    assert contents(run) == before and not (tmp_path / 'mark').exists()
     assert str(refused.value).startswith(f'{path}: ') and '\n' not in str(refused.value)
+
+
+def spoil(path: Path) -> None:
+    "One bit in the middle of a file."
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 16
+    path.write_bytes(content)
+
+
+@pytest.fixture
+def frequent(tmp_path) -> Path:
+    "A run that was stopped in its second epoch, with a checkpoint of each step."
+    with pytest.raises(Stopped):
+        attempt(tmp_path / 'run', Watched(STEPS + 2), checkpoint_minutes=1e-9)
+    return tmp_path / 'run'
+
+
+@pytest.mark.parametrize('harm, taken', [
+    (dict(last=spoil), 'previous.pt (epoch 2, step 1)'),
+    (dict(last=Path.unlink), 'previous.pt (epoch 2, step 1)'),
+    (dict(last=spoil, previous=spoil), 'best.pt (epoch 2, step 0)'),
+    (dict(last=spoil, previous=Path.unlink), 'best.pt (epoch 2, step 0)'),
+])
+def test_on_from_the_last_good_one(frequent, peace, caplog, harm, taken):
+    "In one line, and to the same end; no damaged one takes the place of a good one."
+    for name, do in harm.items(): do(frequent / f'{name}.pt')
+    good = load_checkpoint(frequent / taken.split()[0])
+    with pytest.raises(MemoryError): attempt(frequent, Watched(dies=True))
+    line, = (record.getMessage() for record in caplog.records)
+    assert line.startswith(f'{frequent}/last.pt: ') and '\n' not in line
+    assert line.endswith(f'; going on from the last good one, {frequent}/{taken}')
+    for name in ('last.pt', taken.split()[0]):
+        assert same_state(load_checkpoint(frequent / name), good)
+    folder, expected, _ = peace()
+    check_same(folder, frequent, *attempt(frequent, Watched()), expected)
+    assert len(caplog.records) == 1
+
+
+def test_nothing_good_is_left(frequent):
+    for name in ('last', 'previous', 'best'): spoil(frequent / f'{name}.pt')
+    before = contents(frequent)
+    with pytest.raises(ValueError, match='no other checkpoint: start anew'):
+        attempt(frequent, Watched())
+    assert contents(frequent) == before
+
+
+def test_who_asks_for_the_best_gets_no_other(frequent):
+    spoil(frequent / 'best.pt')
+    before = contents(frequent)
+    there = f'{frequent}/last.pt (epoch 2, step 2): go on from it with --resume'
+    with pytest.raises(ValueError, match=re.escape(there)):
+        attempt(frequent, Watched(), resume='best')
+    assert contents(frequent) == before
+
+
+def test_previous_where_a_file_has_one_name(tmp_path, monkeypatch):
+    "On a disk without hard links the state is copied."
+    def link(*_): raise OSError('no links here')
+    monkeypatch.setattr(os, 'link', link)
+    (tmp_path / 'last.pt').write_text('of step 7')
+    keep_previous(tmp_path)
+    assert (tmp_path / 'previous.pt').read_text() == 'of step 7'
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_the_same_file_under_both_names(tmp_path):
+    "As after a checkpoint that the disk had no room for."
+    (tmp_path / 'last.pt').write_text('of step 7')
+    for _ in range(2): keep_previous(tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ['last.pt', 'previous.pt']

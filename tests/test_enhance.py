@@ -211,7 +211,7 @@ def test_a_large_picture_gains_in_tiles(name, least):
 
 def test_missing_weights(monkeypatch, tmp_path):
     pretrained.cache_clear()
-    monkeypatch.setattr('deblur_vae.restore.files', lambda package: tmp_path)
+    monkeypatch.setattr('deblur_vae.model.files', lambda package: tmp_path)
     with pytest.raises(ValueError, match='there are no weights'): pretrained()
 
 

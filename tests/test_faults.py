@@ -12,7 +12,7 @@ from kill_storm import SMALL, await_change, loadable, stamp, storm, Forked
 from deblur_vae.checkpoint import TrainingError, load_checkpoint, read_history
 from deblur_vae.compute import make_loaders
 from deblur_vae.loss import loss_function
-from deblur_vae.model import new_model
+from deblur_vae.model import VAE_UNet, new_model
 from deblur_vae.train import train_vae_deblur
 
 
@@ -72,6 +72,47 @@ def test_terminated_and_resumed(train, drawn, tmp_path):
     third = train(run, '--epochs', 1, '--overwrite')
     assert third.wait() == 0, third.said()
     assert len(read_history(run)) == 1 and len(list(run.glob('events.*'))) == 1
+
+
+def test_a_flipped_bit_in_the_last_checkpoint(train, tmp_path):
+    "The command says which one it takes instead, and trains on."
+    run, epochs = tmp_path / 'run', ('--epochs', 400)
+    first = train(run, *epochs)
+    await_change(run / 'best.pt', first)
+    first.send(signal.SIGKILL)
+    first.wait()
+    content = bytearray((run / 'last.pt').read_bytes())
+    content[len(content) // 3] ^= 4
+    (run / 'last.pt').write_bytes(content)
+    second = train(run, *epochs, '--resume')
+    for _ in range(2):  # as it begins, and after an epoch
+        await_change(run / 'last.pt', second, before=stamp(run / 'last.pt'))
+    second.send(signal.SIGTERM)
+    assert second.wait() == 143, second.said()
+    said = f'{run}/last.pt: damaged, its checksum is not that of what is in it; going '
+    assert said in second.said() and 'Traceback' not in second.said()
+    assert loadable(run) > (0, 0)
+
+
+def test_two_trainings_in_one_folder(train, tmp_path):
+    "The second is told who is there, whatever it asks for; the first does not notice."
+    run = tmp_path / 'run'
+    first = train(run, '--epochs', 400)
+    await_change(run / 'history.jsonl', first)
+    for options in ([], ['--resume'], ['--overwrite']):
+        line = check_refused(train(run, *options), f'process {first.process.pid} on',
+                             ', since 20', 'is training in this folder', '--out')
+        assert f'deblur-vae: {run}: ' in line
+    written = len(read_history(run))
+    await_change(run / 'last.pt', first, before=stamp(run / 'last.pt'))
+    first.send(signal.SIGKILL)
+    first.wait()
+    assert len(read_history(run)) >= written and left_over(run)
+    third = train(run, '--epochs', 400, '--resume')
+    for _ in range(2):  # as it begins, and after an epoch
+        await_change(run / 'last.pt', third, before=stamp(run / 'last.pt'))
+    third.send(signal.SIGTERM)
+    assert third.wait() == 143 and not left_over(run), third.said()
 
 
 def test_a_loss_that_is_no_number(train, tmp_path):
@@ -188,9 +229,18 @@ def test_options_of_the_engine(train, tmp_path):
 
 
 @pytest.mark.parametrize('option', [('--ema', 2), ('--ema', 0), ('--clip', -1),
-                                    ('--accumulate', 0), ('--precision', 'fp8')])
+                                    ('--accumulate', 0), ('--precision', 'fp8'),
+                                    ('--latent-dim', -5), ('--latent-dim', 0)])
 def test_options_out_of_range(option, capsys):
     from deblur_vae.cli import main
     with pytest.raises(SystemExit) as refused: main(['train', *map(str, option)])
     assert refused.value.code == 2
     assert f'argument {option[0]}: ' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('sizes', [dict(latent_dim=-5), dict(latent_dim=0),
+                                   dict(width=0)])
+def test_a_network_of_no_size(sizes):
+    (name, size), = sizes.items()
+    words = f'^{name} {size} is too small: 1 is the least'
+    with pytest.raises(ValueError, match=words): VAE_UNet(**sizes)

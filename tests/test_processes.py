@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
+from accelerate.commands.launch import _validate_launch_command, launch_command_parser
+from accelerate.utils.launch import prepare_simple_launcher_cmd_env
 from conftest import free_port
 from kill_storm import SMALL, Forked, await_change, loadable
 
@@ -74,6 +76,21 @@ def test_a_signal_to_some_stops_all(halves, launch_two, tmp_path, told):
     assert codes == [143, 143], workers[0].said() + workers[1].said()
     assert all('Traceback' not in worker.said() for worker in workers)
     assert loadable(run)[0] >= 1
+
+
+@pytest.mark.parametrize('asked, said', [(2, True), (1, False)])
+def test_accelerate_starts_one_process_of_two(halves, launch, tmp_path, asked, said):
+    "With what its launcher tells the one process that it starts on a processor."
+    words = f'--cpu --num_processes {asked} --num_machines 1 --mixed_precision no'
+    args = launch_command_parser().parse_args([*words.split(), 'script.py'])
+    args, *_ = _validate_launch_command(args)
+    _, environ = prepare_simple_launcher_cmd_env(args)
+    told = {name: value for name, value in environ.items()
+            if os.environ.get(name) != value}
+    command = launch(*halves, '--epochs', 1, '--out', tmp_path / 'run', **told)
+    assert command.wait() == 0, command.said()
+    assert ('started one' in command.said()) == said
+    assert ('torchrun --nproc_per_node N' in command.said()) == said
 
 
 def children(pid: int) -> list[int]:

@@ -34,7 +34,8 @@ from deblur_vae.latent import (AnswerNet, Given, LaplaceNet, ResBlock, answer_lo
                                answers, choice_bound, energy_score, importance_bound,
                                kl_between, laplace_nll, laplace_noise, log_weights)
 from deblur_vae.loss import kl_anneal_function
-from deblur_vae.model import sample_posterior, save_model, write_beside
+from deblur_vae.model import (load_state, sample_posterior, save_model, save_state,
+                              write_beside)
 from deblur_vae.results import psnr
 
 SIZE, CROP, TOP, LEFT = (109, 89), (80, 64), 14, 12  # what is cropped is blurred too
@@ -162,7 +163,7 @@ class Training:
         self.optimiser = torch.optim.AdamW(some, RATE, (0.9, 0.99), weight_decay=1e-4,
                                            fused=True)
         if not path.exists(): return
-        state = torch.load(path, weights_only=True)
+        state = load_state(path)
         self.step, self.curve = state['step'], state['curve']
         for name in ('net', 'mean', 'optimiser'):
             getattr(self, name).load_state_dict(state[name])
@@ -171,9 +172,7 @@ class Training:
         "Beside, then renamed."
         state = {name: getattr(self, name).state_dict()
                  for name in ('net', 'mean', 'optimiser')}
-        file = io.BytesIO()
-        torch.save(state | dict(step=self.step, curve=self.curve), file)
-        write_beside(self.path, file.getbuffer())
+        save_state(self.path, state | dict(step=self.step, curve=self.curve))
 
     def learn(self, loss: Tensor) -> None:
         "One step; the rate rises over 300 steps and falls with half a cosine."
@@ -224,7 +223,7 @@ def latent_run(out: Path, design: str, start: dict, steps: int) -> Training:
 @torch.no_grad()
 def kept(path: Path, design: str) -> AnswerNet:
     "The moving average of a finished or unfinished run."
-    net, mean = network(design), torch.load(path, weights_only=True)['mean']
+    net, mean = network(design), load_state(path)['mean']
     net.load_state_dict({name.removeprefix('module.'): value
                          for name, value in mean.items() if name.startswith('module.')})
     return net.eval()
@@ -308,7 +307,7 @@ def evaluate(out: Path, folder: Path, tables: Path) -> None:
     nets = {design: kept(path, design) for design, path in runs.items()}
     rows = []
     for design, net in nets.items():
-        step = torch.load(runs[design], weights_only=True)['step']
+        step = load_state(runs[design])['step']
         rows.append(dict(design=design, steps=step,
                          parameters=sum(p.numel() for p in net.parameters()),
                          **summary(net, faces), most_from_best=most(net, faces)))
@@ -364,7 +363,7 @@ identify anybody, or to decide anything about them.
 
 def ship(out: Path, run: Training, faces: int) -> None:
     "The two files of the package."
-    curves = [torch.load(out / 'start.pt', weights_only=True)['curve'], run.curve]
+    curves = [load_state(out / 'start.pt')['curve'], run.curve]
     lines = ['\n'.join(f'| {row[0]:.0f} | {row[1]:.0f} | {row[2]:.6f} |'
                        + ''.join(f' {v:.1f} |' for v in row[3:]) for row in curve)
              for curve in curves]

@@ -24,7 +24,7 @@ from deblur_vae.classical import estimate_blur, known_blur
 from deblur_vae.data import to_8bit
 from deblur_vae.enhance import KEEP, levels_of
 from deblur_vae.latent import pinball, quantile_weights
-from deblur_vae.model import save_model
+from deblur_vae.model import load_state, save_model, save_state
 from deblur_vae.restore import RestoreNet, pretrained
 
 LEVEL = 0.9  # share of the errors that lie inside
@@ -95,7 +95,7 @@ def fit_branch(path: Path, samples: list, epochs: int) -> RestoreNet:
     optimiser = torch.optim.AdamW(net.guess.parameters(), RATE, fused=True)
     first = 0
     if path.exists():  # it goes on
-        state = torch.load(path, weights_only=True)
+        state = load_state(path)
         first = state['epoch']
         net.guess.load_state_dict(state['guess'])
         optimiser.load_state_dict(state['optimiser'])
@@ -113,9 +113,7 @@ def fit_branch(path: Path, samples: list, epochs: int) -> RestoreNet:
             optimiser.step()
             losses.append(loss.item())
         state = dict(guess=net.guess.state_dict(), optimiser=optimiser.state_dict())
-        beside = path.with_suffix('.part')
-        torch.save(state | dict(epoch=epoch + 1), beside)
-        beside.rename(path)
+        save_state(path, state | dict(epoch=epoch + 1))
         tqdm.write(f'epoch {epoch + 1}: {np.mean(losses):.4f}')
     return net
 

@@ -27,7 +27,7 @@ from deblur_vae.camera import EVERYDAY
 from deblur_vae.classical import Blur, estimate_blur, known_blur
 from deblur_vae.data import list_pictures, read_picture, to_tensor
 from deblur_vae.enhance import KEEP, Sharpener, curable
-from deblur_vae.model import save_model, write_beside
+from deblur_vae.model import load_state, save_model, save_state, write_beside
 from deblur_vae.restore import LEAST_SCALE, RestoreNet, Told, seen_by, without_doubt
 
 FACES, TOLD_SHARE = 0.6, 0.2  # share of faces, of known kernels
@@ -184,7 +184,7 @@ class Training:
         self.optimiser = torch.optim.AdamW(self.net.parameters(), RATE,
                                            weight_decay=1e-4, fused=True)
         if not path.exists(): return
-        state = torch.load(path, weights_only=True)
+        state = load_state(path)
         self.step, self.seconds = state['step'], state['seconds']
         self.curve = state['curve']
         for name in self.KEPT: getattr(self, name).load_state_dict(state[name])
@@ -193,9 +193,7 @@ class Training:
         "Beside, then renamed."
         state = {name: getattr(self, name).state_dict() for name in self.KEPT}
         state |= dict(step=self.step, seconds=self.seconds, curve=self.curve)
-        part = self.path.with_suffix('.part')
-        torch.save(state, part)
-        part.rename(self.path)
+        save_state(self.path, state)
 
     def learn(self, part: list[Tensor], progress: float) -> float:
         "One step; the learning rate falls with half a cosine."
