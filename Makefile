@@ -5,7 +5,7 @@ FORM := $(wildcard tests/test_docs.py tests/test_house.py tests/test_site.py)
 # Without the environment variable, setuptools prints a page of advice on editable installation.
 PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip --quiet
 
-.PHONY: help demo test check campaigns style lab page notebooks docs bench export clean
+.PHONY: help demo test style drift asserts cases check campaigns lab page notebooks docs bench export clean
 
 help:
 	@echo "make demo       train on drawn portraits for a few minutes and show the result in demo/"
@@ -32,9 +32,17 @@ help:
 demo: .venv/run
 	$(BIN)/deblur-vae demo --out demo
 
-test: style
+# All four parts beside each other: much of a test is waiting for a browser or a process.
+test: .venv/dev
+	$(MAKE) --jobs style drift asserts cases
+
+drift: .venv/dev
 	$(BIN)/python tools/check_notebooks.py
+
+asserts: .venv/dev
 	OMP_NUM_THREADS=1 $(BIN)/nbdev_test --n_workers 2
+
+cases: .venv/dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 campaigns: .venv/dev
@@ -42,8 +50,7 @@ campaigns: .venv/dev
 
 # Style and types, notebooks and modules, the form of the series, and what the notebooks
 # that differ from the last commit assert.
-check: style
-	$(BIN)/python tools/check_notebooks.py
+check: style drift
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q $(FORM)
 	git diff HEAD --name-only --diff-filter=d -- 'nbs/*.ipynb' | OMP_NUM_THREADS=1 xargs -r -n 1 -P 2 $(BIN)/nbdev_test --path
 

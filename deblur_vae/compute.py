@@ -4,11 +4,12 @@
 
 # %% auto #0
 __all__ = ['best_device', 'cpu_abilities', 'native_bf16', 'fast_layout', 'choose_device', 'optional', 'keep_memory',
-           'make_accelerator', 'processes', 'part_from_others', 'describe_machine', 'lone_launch', 'order_generator',
+           'lone_launch', 'make_accelerator', 'processes', 'part_from_others', 'describe_machine', 'order_generator',
            'BatchShards', 'pictures_only', 'shard_loader', 'make_loaders']
 
 # %% ../nbs/21_compute.ipynb #a82b8c69
 import ctypes
+import logging
 import os
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -117,6 +118,21 @@ def keep_memory() -> bool:
     except (AttributeError, OSError, TypeError): return False
     return bool(mallopt(mmap_max, 0) and mallopt(trim_threshold, -1))
 
+# %% ../nbs/21_compute.ipynb #5c0a2102
+def lone_launch(
+    together: int, # processes that train
+) -> str | None: # None if all is as asked
+    """What to tell a user for whom `accelerate launch` started only one process.
+
+        >>> lone_launch(together=2) is None
+        True
+    """
+    launched = {'ACCELERATE_MIXED_PRECISION', 'MASTER_ADDR'} <= os.environ.keys()
+    if together > 1 or not launched: return None
+    return ('accelerate launch was asked for several processes and started one: on '
+            'processors, start with torchrun --nproc_per_node N -m deblur_vae.cli '
+            'train ...; on GPUs, add --multi_gpu')
+
 # %% ../nbs/21_compute.ipynb #d0b9abe9
 def make_accelerator(
     device: torch.device | str, # where to train; each process gets one of its own
@@ -139,10 +155,13 @@ def make_accelerator(
     bf16 = precision == 'bf16' or precision == 'auto' and native_bf16(device)
     AcceleratorState._reset_state(reset_partial_state=processes() == 1)
     if device.type == 'cuda' and device.index is not None: torch.cuda.set_device(device)
-    return Accelerator(cpu=device.type == 'cpu',
-                       mixed_precision='bf16' if bf16 else 'no',
-                       gradient_accumulation_steps=accumulate,
-                       dynamo_backend='inductor' if compile else 'no')
+    accelerator = Accelerator(cpu=device.type == 'cpu',
+                              mixed_precision='bf16' if bf16 else 'no',
+                              gradient_accumulation_steps=accumulate,
+                              dynamo_backend='inductor' if compile else 'no')
+    if advice := lone_launch(accelerator.num_processes):
+        logging.getLogger('deblur_vae').warning(advice)
+    return accelerator
 
 # %% ../nbs/21_compute.ipynb #0c426ca0
 def processes() -> int:
@@ -175,21 +194,6 @@ def describe_machine(accelerator: Accelerator) -> str:
         numbers += ', native bf16' if native_bf16(device) else ', no native bf16'
     layout = str(fast_layout(device)).removeprefix('torch.').removesuffix('_format')
     return f"{where}, {numbers}, {layout.replace('_', ' ')}"
-
-# %% ../nbs/21_compute.ipynb #5c0a2102
-def lone_launch(
-    together: int, # processes that train
-) -> str | None: # None if all is as asked
-    """What to tell a user for whom `accelerate launch` started only one process.
-
-        >>> lone_launch(together=2) is None
-        True
-    """
-    launched = {'ACCELERATE_MIXED_PRECISION', 'MASTER_ADDR'} <= os.environ.keys()
-    if together > 1 or not launched: return None
-    return ('accelerate launch was asked for several processes and started one: on '
-            'processors, start with torchrun --nproc_per_node N -m deblur_vae.cli '
-            'train ...; on GPUs, add --multi_gpu')
 
 # %% ../nbs/21_compute.ipynb #b56d94e2
 def order_generator(

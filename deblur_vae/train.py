@@ -8,7 +8,6 @@ __all__ = ['READ_EVERY', 'warmup_cosine', 'Recipe', 'draw_step', 'Run', 'read_lo
            'train_epochs', 'train_vae_deblur']
 
 # %% ../nbs/03_train.ipynb #b2e24e09
-import logging
 import math
 import signal
 from collections import defaultdict
@@ -32,9 +31,8 @@ from tqdm.auto import tqdm
 # %% ../nbs/03_train.ipynb #4e9a0c6b
 from .checkpoint import (RunFolder, RunState, Signals, Stopped, TrainingError,
                                    describe_run, guarded)
-from .compute import (best_device, fast_layout, keep_memory, lone_launch,
-                                make_accelerator, make_loaders, order_generator,
-                                shard_loader)
+from .compute import (best_device, fast_layout, keep_memory, make_accelerator,
+                                make_loaders, order_generator, shard_loader)
 from .data import draw_blurs, fixed_blur, gaussian_blur, random_blur
 from .loss import (kl_anneal_function, kl_divergence, loss_function,
                              reconstruction_loss)
@@ -508,8 +506,7 @@ def train_vae_deblur(
     """Train on randomly blurred pictures, validate each epoch, keep the record.
 
     Raises `TrainingError` if numbers fail, `Stopped` on SIGINT and SIGTERM,
-    `ValueError` if `resume` meets another run, or if another training is in the folder,
-    `OSError` if nothing can be written.
+    `ValueError` if the folder is another run's or in use, `OSError` if it is full.
 
         >>> losses, val_losses = train_vae_deblur(model, *make_loaders(train, val),
         ...     optimizer, best_device(), metrics={'psnr': psnr})  # doctest: +SKIP
@@ -517,8 +514,6 @@ def train_vae_deblur(
     recipe = Recipe(**recipe)
     accelerator = make_accelerator(device, recipe.precision, recipe.accumulate,
                                    recipe.compile)
-    if advice := lone_launch(accelerator.num_processes):
-        logging.getLogger('deblur_vae').warning(advice)
     if accelerator.device.type == 'cpu': keep_memory()
     run = Run(model, optimizer, train_loader, accelerator, recipe, scheduler, seed)
     config = describe_run(run, val_loader, epochs, seed, **(settings or {}))

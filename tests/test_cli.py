@@ -3,18 +3,17 @@ do, which end in one line that says what, where and what to do, and in exit code
 import json
 import shutil
 import signal
-import subprocess
-import sys
-import time
 
 import numpy as np
 import pytest
 import torch
 from conftest import campaign
+from kill_storm import await_change
 from PIL import Image
 from safetensors.torch import save_file
 from test_cli_words import OLD
 
+from deblur_vae.checkpoint import read_history
 from deblur_vae.cli import main
 from deblur_vae.model import VAE_UNet, save_model
 
@@ -24,19 +23,7 @@ DEMO = {'best.safetensors', 'last.safetensors', 'config.json', 'history.jsonl',
 # Whole commands
 
 
-def test_demo_leaves_everything(deblur_vae, tmp_path, monkeypatch):
-    monkeypatch.setenv('DEBLUR_VAE_CACHE', str(tmp_path / 'cache'))
-    done = deblur_vae('demo', '--portraits', 24, '--epochs', 2, '--out', 'shown')
-    assert done.returncode == 0, done.stderr
-    assert 'Traceback' not in done.stderr and 'epoch 2: blurred' in done.stdout
-    assert 'metrics.md' in done.stdout
-    left = {p.name for p in (tmp_path / 'shown').iterdir()}
-    assert DEMO <= left and [n for n in left if n.startswith('events.out')]
-    assert not [n for n in left if n.startswith('.')]
-    assert (tmp_path / 'shown' / 'metrics.md').read_text().strip() in done.stdout
-
-
-def test_demo_keeps_to_its_time(launch, tmp_path):
+def test_demo_keeps_to_its_time_and_leaves_everything(launch, tmp_path):
     out, cache = tmp_path / 'shown', str(tmp_path / 'cache')
     demo = launch('demo', '--portraits', 10, '--epochs', 50, '--minutes', 0,
                   '--out', out, DEBLUR_VAE_CACHE=cache)
@@ -45,23 +32,25 @@ def test_demo_keeps_to_its_time(launch, tmp_path):
     recorded = json.loads((out / 'config.json').read_text())['arguments']
     assert recorded == OLD['defaults']['demo'] | dict(
         portraits=10, epochs=50, minutes=0, out=str(out))
+    assert 'Traceback' not in demo.said() and 'epoch 1: blurred' in demo.said()
+    left = {path.name for path in out.iterdir()}
+    assert DEMO <= left and [n for n in left if n.startswith('events.out')]
+    assert not [n for n in left if n.startswith('.')]
+    assert (out / 'metrics.md').read_text().strip() in demo.said()
 
 
-def test_interrupted_run_is_whole(drawn, tmp_path):
-    command = [sys.executable, '-m', 'deblur_vae.cli', 'train', '--data', str(drawn),
-               '--width', '4', '--latent-dim', '2', '--epochs', '500', '--out', 'run']
-    run = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE,
-                           stdout=subprocess.PIPE, text=True)
-    history = tmp_path / 'run' / 'history.jsonl'
-    deadline = time.time() + 120
-    while not history.exists() and time.time() < deadline: time.sleep(0.2)
-    run.send_signal(signal.SIGINT)
-    _, err = run.communicate(timeout=60)
-    assert run.returncode == 130 and 'stopped by SIGINT' in err and '--resume' in err
-    assert 'Traceback' not in err
-    assert json.loads(history.read_text().splitlines()[0])['epoch'] == 0
-    assert (tmp_path / 'run' / 'last.safetensors').exists()
-    assert not list((tmp_path / 'run').glob('.*'))
+def test_interrupted_run_is_whole(drawn, launch, tmp_path):
+    folder = tmp_path / 'run'
+    run = launch('train', '--data', drawn, '--width', 4, '--latent-dim', 2,
+                 '--epochs', 500, '--out', folder)
+    assert await_change(folder / 'history.jsonl', run), run.said()
+    run.send(signal.SIGINT)
+    assert run.wait() == 130, run.said()
+    assert 'stopped by SIGINT' in run.said() and '--resume' in run.said()
+    assert 'Traceback' not in run.said()
+    assert read_history(folder)[0]['epoch'] == 0
+    assert (folder / 'last.safetensors').exists()
+    assert not list(folder.glob('.*'))
 
 
 @pytest.fixture

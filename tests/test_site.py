@@ -23,7 +23,8 @@ from site_results import FOLDER, MARK, from_readme, results, results_page
 
 KEYS = yaml.safe_load((ROOT / 'tests' / 'quarto_keys.yaml').read_text())
 CONFIG = yaml.safe_load((ROOT / '_quarto.yml').read_text())
-MOVING = {'00_data': 'kernel', '11_classical': 'likelihood'}  # page → what moves on it
+MOVING = {'00_data': 'kernel', '01_model': 'skips', '05_latent': 'answers',
+          '11_classical': 'likelihood'}  # page → what moves on it
 STORY = [path.stem for path in sorted(NBS.glob('0*.ipynb'))]
 
 

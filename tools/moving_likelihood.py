@@ -7,15 +7,13 @@ method changes; it takes a minute:
 import json
 
 import torch
+from moving_parts import decibels, frame, sheet
 from notebooks import NBS
-from PIL import Image
 from skimage.data import astronaut
 
 from deblur_vae import classical
 from deblur_vae.camera import convolve, disc, inner
 from deblur_vae.data import to_8bit
-from deblur_vae.evaluate import to_levels
-from deblur_vae.results import psnr
 
 TRUE = 3.3  # pixels, as in the chapter
 FINE = 97  # radii of the curve
@@ -46,20 +44,6 @@ def restored(blurry: torch.Tensor, guess: classical.Guess) -> torch.Tensor:
     return classical.deconvolve(blurry, blur)
 
 
-def decibels(x: torch.Tensor, sharp: torch.Tensor) -> float:
-    return round(psnr(to_8bit(x)[None], sharp[None]).item(), 2)
-
-
-def sprite(pictures: list[torch.Tensor]) -> Image.Image:
-    "The faces of `pictures`, in rows of `COLUMNS`."
-    faces = [Image.fromarray(to_levels(to_8bit(x))[FACE]) for x in pictures]
-    wide, high = faces[0].size
-    sheet = Image.new('RGB', (COLUMNS * wide, -(-len(faces) // COLUMNS) * high))
-    for i, face in enumerate(faces):
-        sheet.paste(face, (i % COLUMNS * wide, i // COLUMNS * high))
-    return sheet
-
-
 def main() -> None:
     blurry, sharp = pair()
     found = guesses(blurry, RADII)
@@ -72,7 +56,8 @@ def main() -> None:
         short=[round(guess.surprise - least, 2) for guess in found],
         blurred=decibels(blurry, sharp),
         psnr=[decibels(x, sharp) for x in pictures])
-    sprite([blurry, *pictures]).save(SPRITE, quality=85, optimize=True)
+    faces = [frame(x[:, *FACE]) for x in (blurry, *pictures)]
+    sheet(faces, COLUMNS).save(SPRITE, quality=85, optimize=True)
     NUMBERS.write_text(json.dumps(about) + '\n')
 
 

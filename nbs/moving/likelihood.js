@@ -2,10 +2,9 @@
 // radius. Chapter 11. Nothing is computed here: tools/moving_likelihood.py has written
 // all faces into one picture and all numbers into a file, and this script chooses.
 
-import { Axes, drawn, element, picture, range, replace, soon, speaker } from './parts.js';
+import { Axes, drawn, element, picture, prepared, range, replace, soon, speaker } from
+  './parts.js';
 
-const FACES = new URL('../images/likelihood.jpg', import.meta.url);
-const NUMBERS = new URL('likelihood.json', import.meta.url);
 const START = 6; // the number of the face that is shown first
 const FLOOR = 1; // nats at which the logarithmic axis begins
 const BLURRED = 0; // the first face of the picture
@@ -29,29 +28,18 @@ function curve({ radii, short }) {
   return { svg: axes.svg, move };
 }
 
-/** A function that puts one of the faces on a canvas. */
-function painter(faces, { width, height, columns }) {
-  return (canvas, i) => {
-    const x = (i % columns) * width, y = Math.floor(i / columns) * height;
-    canvas.getContext('2d').drawImage(faces, x, y, width, height, 0, 0, width, height);
-  };
-}
-
 /** The figure in `place`. */
-function start(place, faces, numbers) {
-  const { width, height, radii, short, step, psnr, blurred } = numbers;
-  const canvas = () => element('canvas', { width, height });
-  const paint = painter(faces, numbers), voice = speaker();
-  const before = picture(canvas(), 'The blurred face');
-  const after = picture(canvas(), 'The restored face');
+function start(place, { numbers, canvas, paint }) {
+  const { radii, short, step, psnr, blurred } = numbers, voice = speaker();
+  const before = canvas('The blurred face'), after = canvas('The restored face');
   const { svg, move } = curve(numbers), likely = picture(svg, 'How likely each radius is');
-  paint(before.shown, BLURRED);
+  paint(before, BLURRED);
   before.tell(`blurred: ${blurred.toFixed(1)} dB`);
   const say = i => `${radii[i * step].toFixed(2)} pixels`;
   const draw = soon(() => {
     const i = number.value, gain = psnr[i] - blurred, nats = short[i * step];
     const best = nats < FLOOR, far = `${nats.toFixed(0)} nats short`;
-    paint(after.shown, i + 1);
+    paint(after, i + 1);
     move(i * step);
     after.tell(`restored: ${psnr[i].toFixed(1)} dB`);
     likely.tell(best ? 'the likeliest' : far);
@@ -67,10 +55,7 @@ function start(place, faces, numbers) {
   draw();
 }
 
-const faces = new Image();
-faces.src = FACES;
-const [numbers] = await Promise.all([
-  fetch(NUMBERS).then(answer => answer.json()), faces.decode()]);
+const found = await prepared('likelihood');
 for (const place of document.querySelectorAll('[data-moving="likelihood"]')) {
-  start(place, faces, numbers);
+  start(place, found);
 }

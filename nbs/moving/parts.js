@@ -35,6 +35,21 @@ export function range({ name, min, max, step, value, say }, move) {
   return { label, get value() { return input.valueAsNumber; } };
 }
 
+/** A box to tick, with its name. */
+export function tick({ name, checked, type = 'checkbox', group = '' }, move) {
+  const input = element('input', { type, name: group });
+  input.checked = checked;
+  input.addEventListener('change', move);
+  const label = element('label', { class: 'moving-tick' }, input, element('span', {}, name));
+  return { label, get checked() { return input.checked; } };
+}
+
+/** Boxes to tick that belong together; `name` says what they are. */
+export function group(name, ...ticks) {
+  return element('fieldset', { class: 'moving-group' }, element('legend', {}, name),
+    ...ticks.map(each => each.label));
+}
+
 /** A picture with a line below it, which `tell` changes; `alt` says what it shows. */
 export function picture(shown, alt) {
   filled(shown, { role: 'img', 'aria-label': alt }, []);
@@ -73,6 +88,23 @@ export async function pixelsOf(address) {
   const context = element('canvas', { width, height }).getContext('2d');
   context.drawImage(image, 0, 0);
   return context.getImageData(0, 0, width, height);
+}
+
+/** What tools/moving_NAME.py has written: numbers, and all frames of a figure in one
+ * picture. `canvas` makes a place for a frame, `paint` puts frame number `i` there. */
+export async function prepared(name) {
+  const sheet = new Image();
+  sheet.src = new URL(`../images/${name}.jpg`, import.meta.url);
+  const address = new URL(`${name}.json`, import.meta.url);
+  const [numbers] = await Promise.all([
+    fetch(address).then(answer => answer.json()), sheet.decode()]);
+  const { width, height, columns } = numbers;
+  const canvas = alt => picture(element('canvas', { width, height }), alt);
+  const paint = ({ shown }, i) => {
+    const x = (i % columns) * width, y = Math.floor(i / columns) * height;
+    shown.getContext('2d').drawImage(sheet, x, y, width, height, 0, 0, width, height);
+  };
+  return { numbers, canvas, paint };
 }
 
 /** Puts what moves into the place of the still figure, which folds up below it. */
