@@ -532,11 +532,13 @@ def run_enhance_many(
     from tqdm.auto import tqdm
 
     from deblur_vae.classical import parse_kernel
+    from deblur_vae.compute import optional
     from deblur_vae.scale import enhance_on_ray, missing, planned
     kernel = None if how.kernel is None else parse_kernel(how.kernel)
     restrict, limit = chosen_places(how.region, how.mask), fleet.max_megapixels
     settings = recorded(how) | dict(tile=fleet.tile, weights=fleet.weights)
     places, failed = planned(pictures, out), 0
+    optional('ray', 'ray')  # before anything is written
     left = missing(places, out, settings | dict(version=__version__))
     outcomes = enhance_on_ray(
         left, fleet.workers, fleet.threads, fleet.gpu,

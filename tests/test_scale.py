@@ -3,6 +3,7 @@ import json
 import os
 import shutil
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
@@ -312,7 +313,7 @@ def test_a_picture_that_ends_workers_is_left_alone(album):
     assert done['wrong'] == [f'{source} has ended 3 workers: look at it alone']
 
 
-def test_what_is_wrong_is_said_before_enhancing(album, refuses):
+def test_what_is_wrong_is_said_before_enhancing(album, refuses, monkeypatch):
     many = ['enhance-many', album]
     refuses([*many, '-o', album / 'more'], f'{album}/more/3.png lies in')
     (album.parent / 'again').mkdir()
@@ -320,9 +321,16 @@ def test_what_is_wrong_is_said_before_enhancing(album, refuses):
     refuses([*many, album.parent / 'again', '-o', 'new'], 'would be the result of')
     refuses(['enhance-many', 'nosuch://bucket', '-o', 'new'], 'nosuch://bucket')
     refuses(['enhance-many', album / '*.jpg', '-o', 'new'], 'no pictures')
-    new = album.parent / 'sharp'
-    new.mkdir()
-    shutil.copy(album / '0.png', new)
-    refuses([*many, '-o', new], 'holds pictures, but no ledger.json')
-    (new / 'ledger.json').write_text(json.dumps(dict(strength=0.5)))
-    refuses([*many, '-o', new], 'strength: 0.5 there, 1.0 here')
+    monkeypatch.setitem(sys.modules, 'ray', None)  # as if it were not installed
+    refuses([*many, '-o', album.parent / 'none'], "pip install 'deblur_vae[ray]'")
+    assert not (album.parent / 'none').exists()
+
+
+def test_results_of_other_settings_are_left_alone(album, tmp_path):
+    shutil.copy(album / '0.png', tmp_path)
+    places = planned([str(album)], str(tmp_path))
+    for ledger, words in ((None, 'holds pictures, but no ledger.json'),
+                          (dict(strength=0.5), 'strength: 0.5 there, 1.0 here')):
+        if ledger: (tmp_path / 'ledger.json').write_text(json.dumps(ledger))
+        with pytest.raises(DataError, match=words):
+            missing(places, str(tmp_path), dict(strength=1.0))
