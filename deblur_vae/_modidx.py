@@ -907,6 +907,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '', 'doc_host': '', 'git_url
                                   'deblur_vae.scale.Enhancer.__init__': ('scale.html#enhancer.__init__', 'deblur_vae/scale.py'),
                                   'deblur_vae.scale.Enhancer.tried': ('scale.html#enhancer.tried', 'deblur_vae/scale.py'),
                                   'deblur_vae.scale.Outcome': ('scale.html#outcome', 'deblur_vae/scale.py'),
+                                  'deblur_vae.scale.Outcome.lines': ('scale.html#outcome.lines', 'deblur_vae/scale.py'),
                                   'deblur_vae.scale.Shard': ('scale.html#shard', 'deblur_vae/scale.py'),
                                   'deblur_vae.scale.ShardOrder': ('scale.html#shardorder', 'deblur_vae/scale.py'),
                                   'deblur_vae.scale.ShardOrder.__init__': ('scale.html#shardorder.__init__', 'deblur_vae/scale.py'),

@@ -547,10 +547,7 @@ def run_enhance_many(
         weights=fleet.weights)
     for outcome in tqdm(outcomes, total=len(left), unit='picture'):
         failed += bool(outcome.wrong)
-        lines = [outcome.wrong] if outcome.wrong else outcome.notes.splitlines()
-        for line in lines:
-            about = '' if outcome.wrong else f'{outcome.source}: '
-            tqdm.write(f'{PROGRAM}: {about}{line}', file=sys.stderr)
+        for line in outcome.lines(): tqdm.write(f'{PROGRAM}: {line}', file=sys.stderr)
     print(f'{len(places) - failed} of {len(places)} pictures are done')
     return int(failed > 0)
 

@@ -640,13 +640,18 @@ def cluster() -> Iterator[Any]: # the module `ray`
 class Outcome(NamedTuple):
     """What became of a picture.
 
-    >>> Outcome('a.png', 'sharp/a.png', '', 'GIF holds 256 colours').wrong == ''
-    True
+    >>> Outcome('a.png', 'sharp/a.png', '', 'GIF holds 256 colours').lines()
+    ['a.png: GIF holds 256 colours']
     """
     source: str # its address
     place: str # of its result
     wrong: str # why there is none; empty if there is one
     notes: str # lines
+
+    def lines(self) -> list[str]:
+        "What a user has to know of it."
+        if self.wrong: return [self.wrong]
+        return [f'{self.source}: {note}' for note in self.notes.splitlines()]
 
 # %% ../nbs/24_scale.ipynb #5ca1e015
 def enhance_on_ray(
