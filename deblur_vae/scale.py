@@ -352,7 +352,7 @@ class ShardOrder(Sampler):
 
     >>> order = ShardOrder([2, 2, 2], torch.Generator().manual_seed(0))
     >>> list(order), list(order)
-    ([5, 1, 3, 4, 0, 2], [2, 1, 5, 3, 0, 4])
+    ([5, 0, 3, 4, 1, 2], [1, 5, 3, 0, 4, 2])
     """
     def __init__(
         self,
