@@ -32,7 +32,7 @@ setup(
     python_requires='>=' + cfg['min_python'],
     install_requires=cfg['requirements'].split(),
     extras_require={name: cfg[f'{name}_requirements'].split()
-                    for name in ('dev', 'onnx')},
+                    for name in ('dev', 'onnx', 'ray', 'webdataset')},
     entry_points={'console_scripts': cfg['console_scripts'].split('\n')},
     zip_safe=False,
 )

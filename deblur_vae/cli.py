@@ -8,10 +8,11 @@ __all__ = ['PROGRAM', 'ALONE', 'SEVERAL', 'NEGATIVE', 'app', 'STREAM', 'LEFT', '
            'options_of', 'app_command', 'command', 'show_version', 'program', 'printable', 'named', 'complain',
            'complain_of_usage', 'parse', 'strictly_between', 'SharpenOptions', 'ResultOptions', 'WorkOptions',
            'chosen_places', 'standard_input', 'refuse_terminal', 'from_input', 'to_output', 'enhance_stream',
-           'chosen_restore', 'the_only', 'run_enhance', 'run_export', 'DataOptions', 'NetworkOptions', 'RecipeOptions',
-           'RunOptions', 'ResumeOptions', 'EngineOptions', 'parse_filter', 'open_parts', 'say', 'say_epoch', 'report',
-           'recorded', 'refuse_run', 'adam', 'Plan', 'first_line', 'train_and_report', 'run_train', 'enhance_astronaut',
-           'run_demo', 'method_named', 'chosen_methods', 'ComparisonOptions', 'run_evaluate', 'run_portraits', 'main']
+           'chosen_restore', 'the_only', 'run_enhance', 'FleetOptions', 'run_enhance_many', 'run_export', 'run_shards',
+           'DataOptions', 'NetworkOptions', 'RecipeOptions', 'RunOptions', 'ResumeOptions', 'EngineOptions',
+           'parse_filter', 'in_shards', 'refuse_for_shards', 'open_parts', 'say', 'say_epoch', 'report', 'recorded',
+           'refuse_run', 'adam', 'Plan', 'first_line', 'train_and_report', 'run_train', 'enhance_astronaut', 'run_demo',
+           'method_named', 'chosen_methods', 'ComparisonOptions', 'run_evaluate', 'run_portraits', 'main']
 
 # %% ../nbs/25_cli.ipynb #a5051927
 import os
@@ -273,7 +274,8 @@ def app_command() -> Commands:
     """All commands as one, which reads words.
 
     >>> list(app_command().commands)
-    ['enhance', 'export', 'train', 'demo', 'evaluate', 'portraits']
+    ['enhance', 'enhance-many', 'export', 'shards', 'train', 'demo', 'evaluate',
+     'portraits']
     """
     return typer.main.get_command(app)
 
@@ -716,6 +718,75 @@ def run_enhance(
     if not failures: return 0
     return 1 if several else 2
 
+# %% ../nbs/25_cli.ipynb #5ca1e203
+@panel('How it is computed')
+class FleetOptions:
+    """How many workers `enhance-many` has, and within which bounds each works.
+
+    >>> parse(['enhance-many', 'a', '-o', 'b', '--workers', '9']).keywords['fleet']
+    FleetOptions(workers=9, threads=1, gpu=None, tile=640, max_megapixels=None,
+                 weights=None)
+    """
+    workers: Annotated[int | None, typer.Option(
+        min=1, metavar='N', show_default='one a processor, or a GPU',
+        help='Processes that enhance, on all machines of Ray together.')] = None
+    threads: Annotated[int, typer.Option(
+        min=1, metavar='N', help='Processors of each worker.')] = 1
+    gpu: Annotated[bool | None, typer.Option(
+        '--gpu/--no-gpu', show_default='if there is one',
+        help='Give each worker a GPU.')] = None
+    tile: Annotated[int, typer.Option(
+        min=1, metavar='N', help='Side in pixels of the pieces that are worked on.',
+    )] = 640
+    max_megapixels: Annotated[float | None, typer.Option(
+        callback=strictly_between(0), metavar='N', show_default='178',
+        help='Refuse larger pictures.')] = None
+    weights: Annotated[str | None, typer.Option(
+        metavar='FILE', show_default='those of the package',
+        help='Weights of the network, where every machine sees them.')] = None
+
+# %% ../nbs/25_cli.ipynb #5ca1e204
+@command('enhance-many')
+def run_enhance_many(
+    pictures: Annotated[list[str], typer.Argument(
+        metavar='PICTURE', help='Folders with all their folders, patterns or files; '
+                                's3://…, gs://… and what else fsspec reads.')],
+    out: Annotated[str, typer.Option(
+        '-o', '--out', metavar='OUT', help='Folder of the results, of any store.')],
+    how: SharpenOptions = SharpenOptions(),
+    fleet: FleetOptions = FleetOptions(),
+) -> int: # exit code: 1 if a picture failed
+    """Sharpen a million pictures on many machines, with Ray.
+
+    Raises `ValueError` or `OSError` for what is wrong with more than one picture.
+
+    >>> run_enhance_many(['s3://photos'], 's3://sharp')  # doctest: +SKIP
+    1000000 of 1000000 pictures are done
+    0
+    """
+    from tqdm.auto import tqdm
+
+    from deblur_vae.classical import parse_kernel
+    from deblur_vae.compute import optional
+    from deblur_vae.scale import enhance_on_ray, missing, planned
+    kernel = None if how.kernel is None else parse_kernel(how.kernel)
+    restrict, limit = chosen_places(how.region, how.mask), fleet.max_megapixels
+    settings = recorded(how) | dict(tile=fleet.tile, weights=fleet.weights)
+    places, failed = planned(pictures, out), 0
+    optional('ray', 'ray')  # before anything is written
+    left = missing(places, out, settings | dict(version=__version__))
+    outcomes = enhance_on_ray(
+        left, fleet.workers, fleet.threads, fleet.gpu,
+        limit if limit is None else int(limit * 1e6), method=how.method,
+        strength=how.strength, kernel=kernel, restrict=restrict, tile=fleet.tile,
+        weights=fleet.weights)
+    for outcome in tqdm(outcomes, total=len(left), unit='picture'):
+        failed += bool(outcome.wrong)
+        for line in outcome.lines():
+            tqdm.write(f'{PROGRAM}: {printable(line)}', file=sys.stderr)
+    print(f'{len(places) - failed} of {len(places)} pictures are done')
+    return int(failed > 0)
+
 # %% ../nbs/25_cli.ipynb #d2a0000d
 @command('export')
 def run_export(
@@ -740,6 +811,42 @@ def run_export(
     print(f'{named(path)}: {path.stat().st_size / 1e6:.1f} MB, '
           'equal to PyTorch within 0.001')
 
+# %% ../nbs/25_cli.ipynb #5ca1e206
+@command('shards')
+def run_shards(
+    out: Annotated[str, typer.Option(
+        metavar='OUT', help='A new folder, of any store that fsspec reads.')],
+    data: Annotated[str | None, typer.Option(
+        metavar='DIR', show_default='$DATASET',
+        help='CelebA in any arrangement, or a folder of pictures.')] = None,
+    samples: Annotated[int | None, typer.Option(
+        min=1, metavar='N', show_default='all',
+        help='Draw N pictures at random.')] = None,
+    filter: Annotated[list[str] | None, typer.Option(
+        metavar='NAME=1', show_default=False,
+        help='Only pictures with this attribute (NAME=-1: without it); '
+             'may be repeated.')] = None,
+    size: Annotated[int, typer.Option(
+        min=1, metavar='N', help='Pictures in a shard.')] = 1000,
+    seed: Annotated[int, typer.Option(
+        min=0, metavar='SEED',
+        help='Seed of what is drawn, and of the split.')] = 0,
+) -> None:
+    """Pack pictures into shards that training can stream.
+
+    >>> run_shards('shards', 'CELEBA')  # doctest: +SKIP
+    162079 pictures to train on: --data 'shards/train-{000..162}.tar'
+    20260 pictures to validate: --val-data 'shards/val-{000..020}.tar'
+    """
+    from deblur_vae.data import open_celeba, split
+    from deblur_vae.scale import write_shards
+    filters = dict(map(parse_filter, filter or []))
+    dataset = open_celeba(data, None, filters=filters, samples=samples, seed=seed)
+    parts = dict(zip(('train', 'val'), split(dataset, seed=seed)))
+    patterns = write_shards(parts, out, size)
+    print(f"{len(parts['train'])} pictures to train on: --data '{patterns['train']}'\n"
+          f"{len(parts['val'])} to validate: --val-data '{patterns['val']}'")
+
 # %% ../nbs/25_cli.ipynb #d2a00016
 @panel('Pictures')
 class DataOptions:
@@ -751,7 +858,8 @@ class DataOptions:
     """
     data: Annotated[str | None, typer.Option(
         metavar='DIR', show_default='$DATASET',
-        help='CelebA in any arrangement, or a folder of pictures.')] = None
+        help='CelebA in any arrangement, a folder of pictures, or shards: '
+             "'FOLDER/train-{000..099}.tar'.")] = None
     samples: Annotated[int | None, typer.Option(
         min=1, metavar='N', show_default='all',
         help='Draw N pictures at random.')] = None
@@ -763,7 +871,7 @@ class DataOptions:
         '--resize', help='Resize every picture to the size of the network.')] = False
     val_data: Annotated[str | None, typer.Option(
         metavar='DIR', show_default='a part of --data',
-        help='Pictures to validate on.')] = None
+        help='Pictures or shards to validate on.')] = None
     val_samples: Annotated[int | None, typer.Option(
         min=1, metavar='N', show_default='all',
         help='Draw N of those at random.')] = None
@@ -859,6 +967,9 @@ class EngineOptions:
     store: Annotated[bool, typer.Option(
         '--store/--no-store',
         help='Decode every picture once for all, or in every epoch.')] = True
+    workers: Annotated[int, typer.Option(
+        min=0, metavar='N',
+        help='Processes that read shards, or with --no-store pictures, ahead.')] = 0
     flip: Annotated[bool, typer.Option(
         '--flip', help='Mirror half of the pictures.')] = False
     clip: Annotated[float | None, typer.Option(
@@ -885,6 +996,35 @@ def parse_filter(text: str) -> tuple[str, int]:
     return name, int(value)
 
 
+# %% ../nbs/25_cli.ipynb #5ca1e201
+def in_shards(root: str | None) -> bool:
+    """Whether `--data` names shards and not a folder.
+
+    >>> in_shards('s3://bucket/train-{000..099}.tar'), in_shards('CELEBA')
+    (True, False)
+    """
+    return str(root).endswith('.tar')
+
+
+def refuse_for_shards(data: DataOptions) -> None:
+    """`DataError` if options ask for what shards cannot give.
+
+    >>> refuse_for_shards(DataOptions('train-*.tar'))
+    Traceback (most recent call last):
+    deblur_vae.data.DataError: --data train-*.tar: shards are not split: give ...
+    """
+    from deblur_vae.data import DataError
+    if in_shards(data.data) and data.val_data is None:
+        raise DataError(f'--data {data.data}: shards are not split: give those to '
+                        'validate on, too (--val-data)')
+    asked = [name for name in ('samples', 'filter') if getattr(data, name)]
+    if in_shards(data.data) and asked:
+        raise DataError(f'--{asked[0]} chooses among the pictures of a folder: '
+                        'give it to `deblur-vae shards`')
+    if in_shards(data.val_data) and data.val_samples:
+        raise DataError('--val-samples chooses among the pictures of a folder: '
+                        'name fewer shards')
+
 # %% ../nbs/25_cli.ipynb #d2a00035
 def open_parts(
     data: DataOptions,
@@ -893,7 +1033,8 @@ def open_parts(
     device, # where the store is kept if there is room
     store: bool = True, # decode every picture once
 ) -> list: # two data sets of `(picture, attributes)`
-    """Pictures to train on and to validate on. `ValueError` if their size is wrong.
+    """Pictures to train on and to validate on. `ValueError` if their size is wrong, or
+    if options ask for what shards cannot give.
 
     >>> open_parts(DataOptions('CELEBA'), (218, 178), 0, 'cpu')  # doctest: +SKIP
     [PictureStore(162079 pictures), PictureStore(20260 pictures)]
@@ -902,16 +1043,20 @@ def open_parts(
 
     from deblur_vae.data import open_celeba, split
     from deblur_vae.model import check_pictures
+    from deblur_vae.scale import Shards, find_shards
     from deblur_vae.store import open_store
+    refuse_for_shards(data)
     steps = [transforms.Resize(size)] if data.resize else []
     transform = transforms.Compose([*steps, transforms.ToTensor()])
     filters = dict(map(parse_filter, data.filter))
 
     def prepared(root, samples):
-        dataset = open_celeba(
+        if in_shards(root): dataset = Shards(find_shards(root), transform)
+        else: dataset = open_celeba(
             root, transform, filters=filters, samples=samples, seed=seed)
         check_pictures(dataset[0][0][None], size)
-        return open_store(dataset).to(device) if store else dataset
+        if in_shards(root) or not store: return dataset
+        return open_store(dataset).to(device)
     learned = prepared(data.data, data.samples)
     if data.val_data is None: return split(learned, seed=seed)[:2]
     return [learned, prepared(data.val_data, data.val_samples)]
@@ -1082,7 +1227,7 @@ def train_and_report(
     accelerator = make_accelerator(device, engine.precision)
     if accelerator.is_main_process: refuse_run(out, resume)
     parts = open_pictures()
-    loaders = make_loaders(*parts, recipe.batch_size, run.seed)
+    loaders = make_loaders(*parts, recipe.batch_size, run.seed, engine.workers)
     epoch_steps = -(-len(loaders[0]) // engine.accumulate)
     optimizer, scheduler = adam(model, recipe, recipe.epochs * epoch_steps)
     say(first_line(model, parts, accelerator))
@@ -1120,6 +1265,9 @@ def run_train(
     model = new_model(
         run.seed, latent_dim=network.latent_dim, width=network.width,
         image_size=network.size, residual=network.residual)
+    if engine.workers and engine.store and not in_shards(data.data):
+        raise ValueError('--workers reads ahead what is not in a store: give '
+                         '--no-store, or shards as --data')
     parts = partial(open_parts, data, network.size, run.seed, device, engine.store)
     plan = Plan(recipe, run, resume, engine)
     train_and_report(model, parts, device, plan, recorded(data, network))

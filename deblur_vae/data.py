@@ -122,6 +122,9 @@ class DataError(ValueError):
     ... except DataError as error: print(error)
     holiday.jpg does not exist
     """
+    def __str__(self) -> str:
+        "The message alone: a worker of a `DataLoader` puts the calls before it."
+        return super().__str__().rpartition('DataError: ')[2].strip()
 
 
 def to_rgb(

@@ -3,6 +3,7 @@ of it; the other names say which whole they test."""
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -131,3 +132,20 @@ def launch(tmp_path):
     for command in started:
         if command.running(): command.send(signal.SIGKILL)
         command.wait()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture
+def launch_two(launch):
+    "Starts two workers with what `torchrun --nproc_per_node 2` tells its own."
+    def start(argv: list) -> list:
+        common = dict(WORLD_SIZE='2', LOCAL_WORLD_SIZE='2', MASTER_ADDR='127.0.0.1',
+                      MASTER_PORT=str(free_port()))
+        return [launch(*argv, **common, RANK=str(rank), LOCAL_RANK=str(rank))
+                for rank in range(2)]
+    return start

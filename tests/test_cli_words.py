@@ -177,6 +177,6 @@ def completed(*words):
 
 
 def test_completion():
-    assert completed('e') == ['enhance', 'export', 'evaluate']
+    assert completed('e') == ['enhance', 'enhance-many', 'export', 'evaluate']
     assert '--max-megapixels' in completed('enhance', '--m')
     assert completed('train', '--resume', '--precision', 'b') == ['bf16']

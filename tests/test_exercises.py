@@ -21,7 +21,6 @@ from notebooks import PACKAGE, below, cells
 NBS = ROOT / 'nbs'
 # Exercises that are solved in words, without code to run.
 IN_WORDS = {
-    'Exercise: a batch four times as large',
     'Exercise: a random flip',
     'Exercise: eight bits',
     'Exercise: four tiles in a corner',
@@ -30,7 +29,6 @@ IN_WORDS = {
     'Exercise: the second turn',
     'Exercise: why not zero?',
     'Exercise: your machine',
-    'Exercise: your own data',
 }
 BOX = re.compile(r'^(:{3,}) \{\.callout-\w+ ([^}]*)\}\n(.*?)^\1$', re.M | re.S)
 FOLDED = re.compile(r'<details[^>]*>\s*<summary>(.*?)</summary>(.*?)</details>', re.S)

@@ -5,7 +5,6 @@ import os
 import random
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 from accelerate.commands.launch import _validate_launch_command, launch_command_parser
 from accelerate.utils.launch import prepare_simple_launcher_cmd_env
+from conftest import free_port
 from kill_storm import SMALL, Forked, await_change, loadable
 
 from deblur_vae.checkpoint import read_history
@@ -40,23 +40,6 @@ def alone(halves, tmp_path_factory):
     command = Forked([*halves, '--out', folder / 'run'], folder / 'said.txt')
     assert command.wait() == 0, command.said()
     return read_history(folder / 'run')
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        return probe.getsockname()[1]
-
-
-@pytest.fixture
-def launch_two(launch):
-    "Starts two workers with what `torchrun --nproc_per_node 2` tells its own."
-    def start(argv: list) -> list:
-        common = dict(WORLD_SIZE='2', LOCAL_WORLD_SIZE='2', MASTER_ADDR='127.0.0.1',
-                      MASTER_PORT=str(free_port()))
-        return [launch(*argv, **common, RANK=str(rank), LOCAL_RANK=str(rank))
-                for rank in range(2)]
-    return start
 
 
 def check_like(history: list[dict], expected: list[dict]) -> None:

@@ -65,9 +65,13 @@ USE = {
                    'TrainingError'),
     'onnx': ('Writes the network as a file that runs without Python.',
              'export_onnx check_onnx session_of'),
+    'scale': ('Packs pictures into shards for training, and enhances them on many '
+              'machines.',
+              'write_shards find_shards Shards ShardOrder planned missing '
+              'enhance_on_ray enhance_url'),
     'cli': ('Holds the command `deblur-vae`.',
             'main parse run_enhance run_train run_evaluate run_demo run_export '
-            'run_portraits'),
+            'run_portraits run_shards run_enhance_many'),
     'portraits.dataset': ('Draws portraits, and writes them in the layout of CelebA.',
                           'draw_portrait portraits write_portraits'),
     'portraits.brush': ('Holds the brushes that all drawings are made with.',
