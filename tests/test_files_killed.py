@@ -13,26 +13,27 @@ from PIL import Image
 from deblur_vae.files import enhance_files, read_image
 
 
-def deadly(pixels, marks):
-    """Ends its own process for a picture whose grey is a multiple of 5, once; and
-    always for one whose grey is a multiple of 7."""
+def deadly(pixels, once, always, marks):
+    "Ends its own process for pictures of some greys, once or always."
     grey = int(pixels[0, 0, 0])
     mark = marks / str(grey)
-    if grey % 7 == 0 or grey % 5 == 0 and not mark.exists():
+    if grey in always or grey in once and not mark.exists():
         mark.touch()
         os.kill(os.getpid(), signal.SIGKILL)
     return 255 - pixels
 
 
-@pytest.mark.parametrize('last, fatal', [(6, []), campaign(36, [7, 14, 21, 28, 35])])
-def test_a_killed_worker_costs_nothing_but_its_picture(tmp_path, last, fatal):
+@pytest.mark.parametrize('last, once, fatal', [(6, [5], []),
+                                               campaign(36, [], [14, 28, 35])])
+def test_a_killed_worker_costs_nothing_but_its_picture(tmp_path, last, once, fatal):
     """What was under way is tried again; a picture that ends each process is named, as
     is one that cannot be read."""
     paths = [tmp_path / f'{grey}.png' for grey in range(4, last + 1)]
     for grey, path in enumerate(paths[1:], 5): Image.new('L', (4, 3), grey).save(path)
     (marks := tmp_path / 'marks').mkdir()
     (path, line), *failures = enhance_files(
-        paths, f'{tmp_path}/out/', partial(deadly, marks=marks), jobs=2)
+        paths, f'{tmp_path}/out/', jobs=2,
+        restore=partial(deadly, once=once, always=fatal, marks=marks))
     assert path.name == '4.png' and 'does not exist' in line
     assert [path.name for path, _ in failures] == [f'{grey}.png' for grey in fatal]
     assert all('was killed' in line and '\n' not in line for _, line in failures)
