@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from accelerate.commands.launch import _validate_launch_command, launch_command_parser
 from accelerate.utils.launch import prepare_simple_launcher_cmd_env
-from conftest import free_port
+from conftest import campaign, free_port
 from kill_storm import SMALL, Forked, await_change, loadable
 
 from deblur_vae.checkpoint import read_history
@@ -79,7 +79,7 @@ def test_a_signal_to_some_stops_all(halves, launch_two, tmp_path, told):
     assert loadable(run)[0] >= 1
 
 
-@pytest.mark.parametrize('asked, said', [(2, True), (1, False)])
+@pytest.mark.parametrize('asked, said', [(2, True), campaign(1, False)])
 def test_accelerate_starts_one_process_of_two(halves, launch, tmp_path, asked, said):
     "With what its launcher tells the one process that it starts on a processor."
     words = f'--cpu --num_processes {asked} --num_machines 1 --mixed_precision no'

@@ -127,6 +127,7 @@ def test_two_processes_do_what_one_does(packed, alone, launch_two, tmp_path):
     check_like(read_history(tmp_path / 'run'), read_history(alone))
 
 
+@pytest.mark.campaign
 def test_a_killed_run_goes_on_within_an_epoch(packed, alone, launch, tmp_path):
     argv = ['train', *named(packed), *RECIPE, '--out', tmp_path / 'run', '--resume',
             '--checkpoint-minutes', 0.0001, '--workers', 1]
