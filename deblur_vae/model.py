@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['UNSUMMED', 'CHECKSUM', 'SUM_PLACE', 'level_sizes', 'conv_relu', 'check_pictures', 'Encoder', 'up_conv', 'Decoder',
-           'enlarged', 'sample_posterior', 'VAE_UNet', 'write_beside', 'Damaged', 'checksum', 'sum_up', 'has_checksum',
-           'shipped', 'header_place', 'save_model', 'read_safetensors', 'save_state', 'archive_fault', 'load_state',
-           'read_state_dict', 'check_shapes', 'load_model', 'new_model']
+           'enlarged', 'sample_posterior', 'VAE_UNet', 'part_of', 'write_beside', 'Damaged', 'checksum', 'sum_up',
+           'has_checksum', 'shipped', 'header_place', 'save_model', 'read_safetensors', 'save_state', 'archive_fault',
+           'load_state', 'read_state_dict', 'check_shapes', 'load_model', 'new_model']
 
 # %% ../nbs/01_model.ipynb #dd84f310
 import hashlib
@@ -276,13 +276,26 @@ class VAE_UNet(nn.Module):
         *features, mu, _ = self.encoder(x)
         return self.decoded(x, mu, features).clamp(0, 1)
 
+# %% ../nbs/01_model.ipynb #5f1e0a01
+def part_of(path: Path) -> Path:
+    """Where a file is written before it gets its name. A name that would be too long
+    for that is replaced by its SHA-256.
+
+    >>> part_of(Path('new/note.txt')).as_posix(), len(part_of(Path(250 * 'x')).name)
+    ('new/.note.txt.part', 70)
+    """
+    name = os.fsencode(path.name)
+    short = path.name if len(name) < 200 else hashlib.sha256(name).hexdigest()
+    return path.with_name(f'.{short}.part')
+
 # %% ../nbs/01_model.ipynb #fe36e46d
 def write_beside(
     path: Path, # its folder is made if need be
     content: bytes | bytearray | memoryview,
 ) -> None:
-    """The whole of `content` to `path`, or nothing: written beside it and renamed. An
-    `OSError` names the file.
+    """The whole of `content` to `path`, or nothing: written beside it and renamed. Of a
+    link, what it leads to is written. An `OSError` names the file; it is also raised
+    for what is there and no file, such as a device or a pipe.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -291,14 +304,17 @@ def write_beside(
     ...     path.read_text(), len(list(path.parent.iterdir()))
     ('all or nothing', 1)
     """
-    beside = path.with_name(f'.{path.name}.part')
-    path.parent.mkdir(parents=True, exist_ok=True)
+    place = Path(os.path.realpath(path))
+    if os.path.lexists(place) and not place.is_file():
+        raise OSError(f'{path} is no file that could be replaced: give another name')
+    beside = part_of(place)
+    place.parent.mkdir(parents=True, exist_ok=True)
     try:
         with open(beside, 'wb') as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(beside, path)
+        os.replace(beside, place)
     except OSError as error:
         raise OSError(f'{path} could not be written ({error.strerror}); '
                       'what was there before is whole') from error

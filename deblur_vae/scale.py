@@ -41,7 +41,7 @@ from .compute import optional
 from .data import (PICTURES, CelebADataset, DataError, read_picture, to_rgb,
                              to_tensor)
 from .enhance import enhance_pixels
-from .files import enhance_file, one_line
+from .files import MAX_PIXELS, enhance_file, one_line, pixel_limit
 from .model import write_beside
 
 # %% ../nbs/24_scale.ipynb #5ca1e002
@@ -586,7 +586,9 @@ class Enhancer:
         if files.exists(path): return '', []  # by a worker that was lost after that
         if self.begun(source) > ATTEMPTS:
             return f'{source} has ended {ATTEMPTS} workers: look at it alone', []
-        try: return '', enhance_url(source, place, self.restore, self.max_pixels)
+        try:
+            with pixel_limit(self.max_pixels or MAX_PIXELS):
+                return '', enhance_url(source, place, self.restore, self.max_pixels)
         except Exception as error:  # one picture must not stop a million others
             return (str(error) if isinstance(error, DataError)
                     else f'{source}: {type(error).__name__}: {one_line(error)}'), []

@@ -26,8 +26,13 @@ TAKEN = {
     'enhance a.png --force b.png': dict(pictures=['a.png', 'b.png'], force=True),
     'train --store': dict(),
 }
-# Calls that argparse took, and that ended in a traceback: now refused, by this word.
-REFUSED = {f'train --latent-dim {size}': ['--latent-dim'] for size in (0, -3)}
+# Calls that argparse took, and that ended in a traceback or in something that nobody
+# meant: now refused, by this word.
+REFUSED = {f'train --latent-dim {size}': ['--latent-dim'] for size in (0, -3)} | {
+    f'train --seed{equals}-1': ['--seed'] for equals in (' ', '=')} | {
+    f'enhance {words}': ["''"] for words in ('', 'a.png --region ', 'a.png --out ')}
+# Options that are new, and what they are if they are not given.
+NEW = {'enhance': dict(jobs=1, max_seconds=None)}
 # What versions of Typer take differently; `enhance` itself refuses a strength of NaN.
 EITHER = {'enhance a.png --tile 5.0', 'enhance a.png --strength nan'}
 SAID = {'enhance -dash.png': ['-d'], 'train --epochs 0 --help': 'help'}
@@ -58,7 +63,7 @@ def words_of(error):
 
 
 def check_taken(argv, function, differs):
-    call, usual = parse(argv), OLD['defaults'][argv[0]]
+    call, usual = parse(argv), OLD['defaults'][argv[0]] | NEW.get(argv[0], {})
     found, expected = values_of(call), usual | differs
     assert call.func.__name__ == function
     assert found == {name: expected[name] for name in found}

@@ -18,8 +18,9 @@ import deblur_vae.files
 from deblur_vae.data import DataError
 from deblur_vae.enhance import joined, to_arrays, to_image
 from deblur_vae.files import (
-    MAX_PIXELS, Picture, deep_png, enhance_files, find_pictures, out_path, plain_tiff,
-    plan, raw_mode, read_deep, read_image, side_by_side, upright, write_image)
+    MAX_PIXELS, Picture, deep_png, enhance_files, find_pictures, out_path,
+    pixel_limit, plain_tiff, plan, raw_mode, read_deep, read_image, side_by_side,
+    upright, write_image)
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile('sRGB')).tobytes()
 
@@ -64,11 +65,13 @@ def exif_of(**tags):
 
 @pytest.fixture(autouse=True)
 def pillow_is_as_before():
+    "Its limit stands, and no warning is ours; its own are its caller's to silence."
     before = Image.MAX_IMAGE_PIXELS
     with warnings.catch_warnings(record=True) as leaked:
         warnings.simplefilter('always')
         yield
-    assert Image.MAX_IMAGE_PIXELS == before and not leaked
+    assert Image.MAX_IMAGE_PIXELS == before
+    assert not [warning for warning in leaked if '/PIL/' not in warning.filename]
 
 
 # Reading
@@ -314,6 +317,35 @@ def test_modes(tmp_path, mode, channels, words):
     assert not enhance_files([tmp_path / 'a.tif'], None, same)
 
 
+def grey_inks():
+    "An ICC profile of a printer whose four inks are all grey."
+    ramp = bytes(range(256))
+    inks = np.indices((2, 2, 2, 2)).reshape(4, 16)
+    light = ((1 - inks[3]) * (1 - inks[:3].mean(0)) * 255).round()
+    lab = np.stack([light, light * 0 + 128, light * 0 + 128], 1).astype(np.uint8)
+    matrix = struct.pack('>9I', *(np.eye(3, dtype=int).ravel() << 16))
+    table = (struct.pack('>4s4x4B', b'mft1', 4, 3, 2, 0) + matrix + 4 * ramp
+             + lab.tobytes() + 3 * ramp)
+    white = struct.pack('>3I', 0xf6d6, 0x10000, 0xd32d)
+    head = struct.pack('>I4sI12s12x4s28x12s48x', 144 + len(table), b'lcms', 0x2400000,
+                       b'prtrCMYKLab ', b'acsp', white)
+    return head + struct.pack('>I4s2I', 1, b'A2B0', 144, len(table)) + table
+
+
+def test_inks_become_srgb_by_their_profile(tmp_path):
+    image, notes = Image.new('CMYK', (9, 8), (255, 0, 0, 0)), []
+    for profile, colour in ((grey_inks(), (162, 162, 162)), (SRGB, (0, 255, 255)),
+                            (None, (0, 255, 255))):
+        image.save(tmp_path / 'a.tif', icc_profile=profile)
+        picture = read_image(tmp_path / 'a.tif')
+        assert np.abs(picture.pixels.astype(int) - colour).max() <= 1
+        assert picture.mode == 'CMYK' and 'icc_profile' not in picture.keep
+        notes += picture.notes
+    said = 'its colours are CMYK and become RGB'
+    assert notes == [f'{said}, by its colour profile', f'{said}; its colour profile '
+                     'does not fit them and was left out', said]
+
+
 def test_transparent_palette_and_animation(tmp_path):
     frames = [Image.fromarray(smooth()).quantize(8) for _ in range(3)]
     frames[1] = Image.fromarray(255 - smooth()).quantize(8)
@@ -423,13 +455,15 @@ def save_bytes(path, content):
     return path
 
 
-def test_a_limit_of_the_caller_is_put_back(tmp_path, monkeypatch):
+def test_a_limit_of_the_caller_holds(tmp_path, monkeypatch):
+    path = save(tmp_path / 'a.png')
     monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 100)
-    read_image(save(tmp_path / 'a.png'))
-    assert Image.MAX_IMAGE_PIXELS == 100
+    refused('more than')(path)
     refused('does not exist')(tmp_path / 'b.png')
-    (tmp_path / 'c.png').write_bytes(b'\x89PNG\r\n\x1a\n' + bytes(100))
-    refused('cut short')(tmp_path / 'c.png')
+    with pixel_limit(10_000):
+        assert read_image(path).pixels.shape == (40, 60, 3)
+        (tmp_path / 'c.png').write_bytes(b'\x89PNG\r\n\x1a\n' + bytes(100))
+        refused('cut short')(tmp_path / 'c.png')
     assert Image.MAX_IMAGE_PIXELS == 100
     monkeypatch.undo()
 

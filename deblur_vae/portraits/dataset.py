@@ -145,8 +145,9 @@ def write_portraits(
 ) -> Path: # `out`
     """Write portraits 1 to `n` in CelebA's layout, all of them or nothing.
 
-    ValueError for `n` below 1, FileExistsError if `out` is there and not an empty
-    folder; neither it nor what is in it is touched then.
+    ValueError for `n` below 1 or `seed` below 0, FileExistsError if `out` is there and
+    not an empty folder; neither it nor what is in it is touched then. Any OSError names
+    `out`.
 
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     made = write_portraits(f'{folder}/drawn', 2, workers=1, progress=False)
@@ -154,7 +155,10 @@ def write_portraits(
         ['img_align_celeba', 'list_attr_celeba.txt', 'list_eval_partition.txt']
     """
     out = Path(out)
-    if n < 1: raise ValueError(f'write_portraits: n must be 1 or more, got {n}')
+    for name, value, least in (('n', n, 1), ('seed', seed, 0)):
+        if value >= least: continue
+        raise ValueError(f'write_portraits: {name} must be {least} or more, '
+                         f'got {value}')
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise FileExistsError(f'write_portraits: {out} is not an empty folder; '
                               'remove it or choose another')
@@ -165,6 +169,9 @@ def write_portraits(
         part.chmod(0o755)
         if out.exists(): out.rmdir()
         part.rename(out)
+    except OSError as error:
+        raise OSError(f'{out} could not be written ({error.strerror or error}); '
+                      'nothing of it is left') from error
     finally: shutil.rmtree(part, ignore_errors=True)
     return out
 
