@@ -57,7 +57,7 @@ def fault_of(page, name: str, content: bytes) -> str | None:
     return f'ends {state(page)}' if error and state(page) == 'working' else None
 
 
-@pytest.mark.parametrize('copies', [6, campaign(200)])
+@pytest.mark.parametrize('copies', [2, campaign(200)])
 def test_damaged_files_are_dropped(browser, address, tally, copies):
     files, random = kinds(), np.random.default_rng(SEED)
     with (visiting(browser, address) as page,

@@ -182,7 +182,7 @@ def test_blur_is_that_of_python(warm, portrait, k, sigma):
     assert apart(picture_of(warm, 'before')[..., :3], blurred(portrait, k, sigma)) <= 1
 
 
-@pytest.mark.parametrize('rows, columns', [(3, 2), campaign(5, 5)])
+@pytest.mark.parametrize('rows, columns', [campaign(3, 2), campaign(5, 5)])
 def test_large_picture_is_as_python_has_it(warm, rows, columns):
     crowd = crowd_of(rows, columns)
     choose(warm, file_of(crowd, 'crowd.png'))
