@@ -43,7 +43,7 @@ asserts: .venv/dev
 	OMP_NUM_THREADS=1 $(BIN)/nbdev_test --n_workers 2
 
 cases: .venv/dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 4 --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder
 
 campaigns: .venv/dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -v -m campaign

@@ -105,6 +105,7 @@ def children(pid: int) -> list[int]:
     return sorted(found)
 
 
+@pytest.mark.campaign
 @pytest.mark.skipif(not os.path.isdir('/proc'), reason='workers are found in /proc')
 def test_a_worker_is_killed(halves, alone, launch, tmp_path):
     """A real launch whose second worker is killed: all end, a line says where to go on,
