@@ -95,6 +95,21 @@ def site_is_assembled(tmp_path_factory) -> None:
     with FileLock(common / 'site.lock'): site_parts.assemble()
 
 
+@pytest.fixture(scope='module')
+def address(site_is_assembled):
+    "Where the Enhance page is served."
+    import site_parts
+    from chromium import serving
+    with serving(site_parts.server(0)) as address: yield address
+
+
+@pytest.fixture(scope='module')
+def browser(address):
+    "A browser; a skip where there is none."
+    from browser import launched
+    with launched() as browser: yield browser
+
+
 @pytest.fixture
 def deblur_vae(tmp_path):
     "Runs the command as a user would: a process of its own, in an empty folder."

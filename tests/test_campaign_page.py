@@ -4,9 +4,7 @@ import time
 
 import numpy as np
 import pytest
-import site_parts
-from browser import file_of, launched, picture_of, visiting
-from chromium import serving
+from browser import file_of, picture_of, visiting
 from conftest import campaign
 from damage import IN_PICTURES, damaged
 from PIL import Image
@@ -27,16 +25,6 @@ ANSWERED = '''name => {
     const text = part => document.querySelector(`[data-part=${part}]`).textContent;
     return text('error') || text('status').startsWith(name);
 }'''
-
-
-@pytest.fixture(scope='module')
-def address(site_is_assembled):
-    with serving(site_parts.server(0)) as address: yield address
-
-
-@pytest.fixture(scope='module')
-def browser(address):
-    with launched() as browser: yield browser
 
 
 def state(page) -> str: return page.get_attribute('#enhance', 'data-state')

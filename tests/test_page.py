@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import site_parts
 import torch
-from browser import file_of, launched, picture_of, visiting
+from browser import file_of, picture_of, visiting
 from chromium import serving
 from conftest import campaign
 from likeness import alike, as_sure
@@ -28,16 +28,6 @@ from deblur_vae.files import HEAT
 from deblur_vae.portraits import draw_portrait
 
 SLOW = 120_000  # ms
-
-
-@pytest.fixture(scope='module')
-def address(site_is_assembled):
-    with serving(site_parts.server(0)) as address: yield address
-
-
-@pytest.fixture(scope='module')
-def browser(address):
-    with launched() as browser: yield browser
 
 
 @pytest.fixture(scope='module')
