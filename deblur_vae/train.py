@@ -466,7 +466,7 @@ def train_epochs(
 ) -> None:
     """The epochs that are left, each written down in `folder`.
 
-        >>> with folder.opened(), Signals() as signals:  # doctest: +SKIP
+        >>> with Signals() as signals, folder.opened():  # doctest: +SKIP
         ...     train_epochs(run, folder, val_loader, signals, 20, 10, 0, {}, None)
     """
     main = run.accelerator.is_main_process
@@ -518,7 +518,7 @@ def train_vae_deblur(
     run = Run(model, optimizer, train_loader, accelerator, recipe, scheduler, seed)
     config = describe_run(run, val_loader, epochs, seed, **(settings or {}))
     folder = RunFolder(log_dir, run, val_loader, config, checkpoint_minutes)
-    with folder.opened(resume), Signals() as signals, guarded(run, folder):
+    with Signals() as signals, folder.opened(resume), guarded(run, folder):
         train_epochs(run, folder, val_loader, signals, epochs, inferences, seed,
                      metrics, after_epoch)
     return ([entry['train_loss'] for entry in run.history],

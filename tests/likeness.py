@@ -42,7 +42,6 @@ PICTURES = {
     'few taps': lambda: blurred(portrait(1), 'gaussian', 2.5, 9),
     'disc': lambda: blurred(portrait(2), 'disc', 3.1),
     'shake': lambda: blurred(portrait(3), 'motion', 9.0, 33.0),
-    'two widths': lambda: blurred(portrait(4), 'turned', 3.2, 1.3, 70.0),
     'noise': lambda: blurred(portrait(6), 'disc', 2.6, noise=0.01),
     'sharp': lambda: blurred(portrait(7), 'none'),
     'coffee': lambda: blurred(
@@ -51,7 +50,6 @@ PICTURES = {
         part('chelsea', 20, 100, 214, 200), 'motion', 7.0, 120.0, quality=90),
     'grey': lambda: blurred(
         part('camera', 100, 150, 194, 201), 'turned', 2.2, 1.0, 20.0),
-    'rocket': lambda: blurred(part('rocket', 50, 200, 200, 220), 'gaussian', 3.3),
     'long': lambda: blurred(
         part('astronaut', 0, 0, 164, 476), 'disc', 2.0, noise=0.003),
     'pieces': lambda: blurred(

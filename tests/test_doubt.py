@@ -84,12 +84,12 @@ def test_a_patch_that_is_blurred_more_shows():
 
 def test_doubt_changes_nothing_else_and_fits_any_picture():
     shot = CAMERAS['disc'](SCENES[0], 0)
-    pixels = pixels_of(shot.blurry)
+    pixels = pixels_of(shot.blurry)[40:160, 30:170]
     for image in (pixels, pixels[..., 0], Image.fromarray(pixels)):
         picture, doubt = enhance(image, doubt=True)
         assert type(picture) is type(image)
         assert np.array_equal(np.asarray(picture), np.asarray(enhance(image)))
-        assert doubt.shape == (224, 224) and doubt.dtype == np.float32
+        assert doubt.shape == (120, 140) and doubt.dtype == np.float32
         assert 0 <= doubt.min() and doubt.max() <= 1 and doubt.mean() > 0.002
     told = enhance(pixels, doubt=True, kernel='disc:3')[1]
     assert 0.3 < told.mean() / doubt.mean() < 1.5

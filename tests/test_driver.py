@@ -27,11 +27,11 @@ def drive(epochs=2):
     faces = CelebADataset(root_dir=f'{folder}/img_align_celeba',
                           attr_file=f'{folder}/list_attr_celeba.txt',
                           transform=transforms.Compose([transforms.ToTensor()]),
-                          filters={}, samples=12)
+                          filters={}, samples=6)
     held = len(faces) - int(0.8 * len(faces))
     train, val = random_split(faces, [len(faces) - held, held])
-    train_loader = DataLoader(train, batch_size=8, shuffle=True, num_workers=0)
-    val_loader = DataLoader(val, batch_size=8, shuffle=False, num_workers=0)
+    train_loader = DataLoader(train, batch_size=4, shuffle=True, num_workers=0)
+    val_loader = DataLoader(val, batch_size=4, shuffle=False, num_workers=0)
     model = VAE_UNet(latent_dim=128).to('cpu')
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-4)
     losses = train_vae_deblur(model, train_loader, val_loader, optimizer,

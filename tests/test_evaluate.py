@@ -152,14 +152,15 @@ def test_spread_and_blur_are_those_of_the_kernel():
 def test_processes_change_nothing():
     pictures, factor = noise((60, 70), (64, 60), (90, 60)), 0.8
     closure = lambda pixels, kernel: (factor * pixels).astype(np.uint8)
-    one, two = (run(dict(darker=darker, closure=closure), pictures, workers=workers)
-                for workers in (1, 2))
+    conditions = {name: CONDITIONS[name] for name in ('post', 'disc')}
+    one, two = (run(dict(darker=darker, closure=closure), pictures, conditions,
+                    workers=workers) for workers in (1, 2))
     for name in MEASURES:
         np.testing.assert_array_equal(one.values[name], two.values[name])
     assert np.array_equal(one.spread, two.spread)
     assert one.blurs.tolist() == two.blurs.tolist()
     with pytest.raises(ValueError, match="method 'wrong' failed .*ZeroDivisionError"):
-        run(dict(wrong=lambda pixels, kernel: 1 // 0), pictures, workers=2)
+        run(dict(wrong=lambda pixels, kernel: 1 // 0), pictures, POST, workers=2)
 
 
 def test_second_start_does_what_is_missing(tmp_path):
