@@ -8,16 +8,19 @@ __all__ = ['PROGRAM', 'ALONE', 'SEVERAL', 'NEGATIVE', 'app', 'STREAM', 'LEFT', '
            'options_of', 'app_command', 'command', 'show_version', 'program', 'printable', 'named', 'complain',
            'complain_of_usage', 'parse', 'strictly_between', 'SharpenOptions', 'ResultOptions', 'WorkOptions',
            'chosen_places', 'standard_input', 'refuse_terminal', 'from_input', 'to_output', 'enhance_stream',
-           'chosen_restore', 'the_only', 'run_enhance', 'FleetOptions', 'run_enhance_many', 'run_export', 'run_shards',
-           'DataOptions', 'NetworkOptions', 'RecipeOptions', 'RunOptions', 'ResumeOptions', 'EngineOptions',
-           'parse_filter', 'in_shards', 'refuse_for_shards', 'open_parts', 'say', 'say_epoch', 'report', 'recorded',
-           'refuse_run', 'adam', 'Plan', 'first_line', 'train_and_report', 'run_train', 'enhance_astronaut', 'run_demo',
-           'method_named', 'chosen_methods', 'ComparisonOptions', 'run_evaluate', 'run_portraits', 'main']
+           'chosen_restore', 'the_only', 'Terminated', 'terminable', 'run_enhance', 'FleetOptions', 'run_enhance_many',
+           'run_export', 'run_shards', 'DataOptions', 'NetworkOptions', 'RecipeOptions', 'RunOptions', 'ResumeOptions',
+           'EngineOptions', 'parse_filter', 'in_shards', 'refuse_for_shards', 'open_parts', 'say', 'say_epoch',
+           'report', 'recorded', 'refuse_run', 'adam', 'Plan', 'first_line', 'train_and_report', 'run_train',
+           'enhance_astronaut', 'run_demo', 'method_named', 'chosen_methods', 'ComparisonOptions', 'run_evaluate',
+           'run_portraits', 'main']
 
 # %% ../nbs/25_cli.ipynb #a5051927
 import os
 import re
+import signal
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterator
@@ -676,6 +679,30 @@ def the_only(paths: list[Path]) -> str:
     raise DataError(f'standard input and output hold one picture, not {len(paths)}: '
                     'give one, or files and folders alone')
 
+# %% ../nbs/25_cli.ipynb #7e41a0c2
+class Terminated(KeyboardInterrupt):
+    """SIGTERM has come.
+
+    >>> Terminated.signum
+    15
+    """
+    signum = 15
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Within, SIGTERM raises `Terminated`. Only the main thread can do so.
+
+    >>> with terminable(): pass
+    """
+    def stop(number, frame): raise Terminated
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try: yield
+    finally: signal.signal(signal.SIGTERM, before)
+
 # %% ../nbs/25_cli.ipynb #d2a00014
 @command('enhance', epilog='A name that begins with a dash: '
                            'write ./-NAME, or -- before it.')
@@ -701,7 +728,7 @@ def run_enhance(
         MAX_PIXELS, enhance_files, find_pictures, out_path, pixel_limit)
     limit = MAX_PIXELS
     if work.max_megapixels: limit = int(work.max_megapixels * 1e6)
-    with pixel_limit(limit):
+    with pixel_limit(limit), terminable():
         paths = [Path('-')] if list(pictures) == ['-'] else find_pictures(pictures)
         restore = chosen_restore(how, work, result.doubt, several=len(paths) > 1)
         if '-' in map(str, paths) or STREAM.fullmatch(str(result.out)):

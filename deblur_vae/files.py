@@ -11,7 +11,7 @@ __all__ = ['LAYOUT', 'PNG_SIGNATURE', 'STRIP', 'MAX_PIXELS', 'FORMATS', 'KEPT_MO
            'coding', 'options', 'encode', 'refuse_existing', 'packed', 'write_image', 'without_results',
            'find_pictures', 'out_path', 'companion', 'plan', 'side_by_side', 'heat_colours', 'heat_scale', 'heat_map',
            'restored', 'enhance_file', 'write_comparison', 'on_stderr', 'one_by_one', 'begin_work', 'no_interrupt',
-           'in_pool', 'was_killed', 'remove_parts', 'in_processes', 'enhance_files']
+           'in_pool', 'was_killed', 'files_of', 'remove_parts', 'in_processes', 'enhance_files']
 
 # %% ../nbs/15_files.ipynb #acf9c402
 import glob
@@ -1107,15 +1107,24 @@ def was_killed(future: Future) -> bool:
     return isinstance(future.exception(), BrokenProcessPool)
 
 
+def files_of(place: Path) -> tuple[Path, ...]:
+    """All files that a result may have.
+
+    >>> [path.name for path in files_of(Path('a.png'))]
+    ['a.png', 'a-compare.png', 'a-doubt.png']
+    """
+    return place, companion(place, 'compare'), companion(place, 'doubt')
+
+
 def remove_parts(place: Path) -> None:
     """Removes what was being written for a result when its process was killed.
 
     >>> remove_parts(Path('none.png'))
     """
-    for path in (place, companion(place, 'compare'), companion(place, 'doubt')):
+    for path in files_of(place):
         part_of(Path(os.path.realpath(path))).unlink(missing_ok=True)
 
-
+# %% ../nbs/15_files.ipynb #5f1e0f16
 def in_processes(
     task: FileTask, # can be pickled
     places: dict[Path, Path], # of the results, by picture
@@ -1130,10 +1139,19 @@ def in_processes(
     [(PosixPath('a.png'), [])]
     """
     threads, waiting = max(1, torch.get_num_threads() // jobs), deque(places.items())
+    ours = {path for place in places.values() for path in files_of(place)
+            if not os.path.lexists(path)}
+
+    def undone(killed: list[tuple[Path, Path]]) -> deque[tuple[Path, Path]]:
+        "Without the files that their processes had finished before they answered."
+        for _, place in killed:
+            for path in ours.intersection(files_of(place)): path.unlink(missing_ok=True)
+        return deque(killed)
+
     while waiting:
-        again = deque((yield from in_pool(task, waiting, jobs, threads)))
+        again = undone((yield from in_pool(task, waiting, jobs, threads)))
         while again:  # one at a time: so it is known which one ends its process
-            for path, _ in (yield from in_pool(task, again, 1, threads)):
+            for path, _ in undone((yield from in_pool(task, again, 1, threads))):
                 yield path, DataError(f'{path} could not be enhanced: its process was '
                                       'killed, perhaps for want of memory')
 

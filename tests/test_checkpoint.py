@@ -197,6 +197,21 @@ def test_resume_without_a_checkpoint_starts(tmp_path, peace):
     check_same(folder, tmp_path, *attempt(tmp_path, Watched()), expected)
 
 
+def test_stopped_before_its_first_step(tmp_path, peace, monkeypatch):
+    "A signal while the folder is prepared is kept until the first step is done."
+    from deblur_vae import checkpoint
+
+    def write_and_stop(path, content, before=checkpoint.write_json):
+        before(path, content)
+        if path.name == 'split.json': os.kill(os.getpid(), signal.SIGINT)
+    monkeypatch.setattr(checkpoint, 'write_json', write_and_stop)
+    with pytest.raises(Stopped): attempt(tmp_path, first := Watched())
+    monkeypatch.undo()
+    result, (folder, expected, calm) = attempt(tmp_path, last := Watched()), peace()
+    assert len(first.losses) == 1 and first.losses + last.losses == calm
+    check_same(folder, tmp_path, *result, expected)
+
+
 @pytest.fixture(scope='module')
 def stopped_run(tmp_path_factory) -> Path:
     "A run that was stopped in its second epoch."

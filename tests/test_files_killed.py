@@ -4,13 +4,15 @@ import signal
 import sys
 import time
 from functools import partial
+from pathlib import Path
 
 import pytest
 from conftest import campaign
 from kill_storm import Command
 from PIL import Image
 
-from deblur_vae.files import enhance_files, read_image
+from deblur_vae.data import DataError
+from deblur_vae.files import enhance_files, in_processes, read_image
 
 
 def deadly(pixels, once, always, marks):
@@ -44,6 +46,27 @@ def test_a_killed_worker_costs_nothing_but_its_picture(tmp_path, last, once, fat
         assert (result.pixels == 255 - grey).all()
 
 
+def dies_once_after_writing(path, place, mark):
+    "A result, and then no answer."
+    if place.exists(): raise DataError(f'{place} exists already')
+    Image.new('L', (4, 3), 9).save(place)
+    if path.stem == 'a' and not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return []
+
+
+def test_killed_between_writing_and_answering(tmp_path):
+    "It is done again; what was there before is not touched."
+    places = {Path(f'{name}.png'): tmp_path / f'{name}.png' for name in 'abc'}
+    (tmp_path / 'c.png').write_text('of somebody else')
+    task = partial(dies_once_after_writing, mark=tmp_path / 'mark')
+    answers = dict(in_processes(task, places, 2))
+    assert answers[Path('a.png')] == answers[Path('b.png')] == []
+    assert 'exists already' in str(answers[Path('c.png')])
+    assert (tmp_path / 'c.png').read_text() == 'of somebody else'
+
+
 def children(pid: int) -> list[int]:
     path = f'/proc/{pid}/task/{pid}/children'
     with open(path) as file: return list(map(int, file.read().split()))
@@ -56,8 +79,7 @@ def still_there(pid: int) -> bool:
 
 @pytest.mark.skipif(not sys.platform.startswith('linux'), reason='/proc is read')
 @pytest.mark.parametrize('number, code', [
-    campaign(signal.SIGINT, 130), campaign(signal.SIGTERM, -15),
-    campaign(signal.SIGKILL, -9)])
+    campaign(signal.SIGINT, 130), (signal.SIGTERM, 143), campaign(signal.SIGKILL, -9)])
 def test_the_workers_end_with_the_command(tmp_path, number, code):
     "Ctrl-C, as a terminal sends it to all; or a signal to the command alone."
     for i in range(200): Image.new('L', (300, 200), i).save(tmp_path / f'{i}.png')
@@ -75,5 +97,5 @@ def test_the_workers_end_with_the_command(tmp_path, number, code):
     while any(map(still_there, workers)) and time.time() < deadline: time.sleep(0.05)
     assert not any(map(still_there, workers))
     assert 'Traceback' not in command.said() and 'Interrupt' not in command.said()
-    if number == signal.SIGINT: assert not list(out.glob('.*'))
+    if number != signal.SIGKILL: assert not list(out.glob('.*'))
     for path in out.glob('[!.]*'): assert read_image(path).pixels.shape == (200, 300, 1)

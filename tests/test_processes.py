@@ -146,13 +146,13 @@ def test_a_worker_is_killed(halves, alone, launch, tmp_path):
     check_like(read_history(run), alone)
 
 
-@pytest.mark.campaign
-def test_workers_die(halves, alone, launch, launch_two, tmp_path, tally):
-    """Ten times one of two workers is killed, at random moments: the other ends with a
-    line, and one process finishes the run as if it had been alone."""
+@pytest.mark.parametrize('copies', [1, campaign(10)])
+def test_workers_die(halves, alone, launch, launch_two, tmp_path, tally, copies):
+    """One of two workers is killed at a random moment: the other ends with a line, and
+    one process finishes the run as if it had been alone."""
     chance = random.Random(5)
     with tally('workers that die', 5) as died:
-        for n in range(10):
+        for n in range(copies):
             run = tmp_path / f'run-{n}'
             workers = launch_two([*halves, '--out', run])
             await_change(run / 'last.pt', workers[0])
