@@ -58,7 +58,6 @@ def train(recipe, launch, tmp_path):
     return start
 
 
-@pytest.mark.campaign
 def test_the_clock_is_set_back(train, peace, tmp_path):
     "By a day, between two starts: all that is in the folder is from the future."
     run, first = tmp_path / 'run', train('run', clock=DAY)
