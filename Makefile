@@ -65,7 +65,7 @@ page: .venv/dev
 	$(BIN)/python tools/site_parts.py --serve
 
 notebooks: .venv/dev
-	$(BIN)/python tools/run_notebooks.py
+	OMP_NUM_THREADS=1 $(BIN)/python tools/run_notebooks.py
 
 # 1 what is not committed, 2 notebooks into _proc, 3 the other pages, 4 Quarto, 5 checks,
 # 6 a look at every page in a browser, where there is Chromium.
